@@ -1,0 +1,168 @@
+"""Orthonormal cosine transforms of channels-last maps, and heat conduction.
+
+Every function takes maps of shape (B, H, W, C) and transforms the two middle
+axes by matrix products that need no permutation. Source: the DCT-II basis;
+conduction after vHeat (arXiv 2405.16555), equations 6 to 8.
+"""
+
+import math
+from collections import OrderedDict
+from typing import Optional, Tuple, Union
+
+import torch
+from torch import Tensor
+
+#: How many bases are kept; one of 304 x 304 in float32 takes 361 KiB.
+_MAX_BASES = 64
+_bases: 'OrderedDict[Tuple[int, torch.dtype, torch.device], Tensor]' = \
+    OrderedDict()
+
+
+def is_low_precision(dtype: torch.dtype) -> bool:
+    """Whether ``dtype`` is float16 or bfloat16."""
+    return dtype in (torch.float16, torch.bfloat16)
+
+
+def is_graph_capture() -> bool:
+    """Whether torch is compiling, exporting or tracing right now.
+
+    Nothing that lives longer than the capture may be read or written then.
+    """
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def _build_basis(length: int, dtype: torch.dtype,
+                 device: torch.device) -> Tensor:
+    # float64 keeps the rows orthogonal to 1e-15: cos of a large argument in
+    # float32 is wrong by 1e-5.
+    index = torch.arange(length, dtype=torch.float64, device=device)
+    # (N, 1) frequencies times (N,) positions -> (N, N)
+    angle = index[:, None] * (index + 0.5) * (math.pi / length)
+    basis = angle.cos() * math.sqrt(2. / length)
+    first = (index == 0).to(basis)[:, None]
+    return (basis * (1. - first * (1. - math.sqrt(0.5)))).to(dtype)
+
+
+def dct_basis(length: int,
+              dtype: torch.dtype = torch.float32,
+              device: Optional[Union[str, torch.device]] = None) -> Tensor:
+    """Orthonormal DCT-II basis, row = frequency, column = position.
+
+    ``D[n, x] = a_n cos(pi n (x + 1/2) / N)`` with ``a_0 = sqrt(1/N)`` and
+    ``a_n = sqrt(2/N)``. Built in float64 and rounded once. The 64 bases last
+    used are kept and shared; do not write to the result.
+
+    Args:
+        length (int): N, at least 1.
+        dtype (torch.dtype): Type of the result. Defaults to float32.
+        device (str | torch.device, optional): Where to build it. Defaults
+            to the CPU.
+
+    Returns:
+        Tensor: Shape (N, N); its transpose is its inverse.
+
+    Raises:
+        ValueError: If ``length`` is below 1.
+    """
+    device = torch.device('cpu' if device is None else device)
+    if is_graph_capture():
+        return _build_basis(length, dtype, device)
+    if length < 1:
+        raise ValueError(f'length is {length}; a transform needs at least 1')
+    key = (length, dtype, device)
+    basis = _bases.get(key)
+    if basis is None:
+        # A tensor made in inference mode could not be saved for a later
+        # backward pass.
+        with torch.inference_mode(False), torch.no_grad():
+            basis = _build_basis(length, dtype, device)
+        if type(basis) is Tensor:  # never keep a fake or wrapped tensor
+            _bases[key] = basis
+            while len(_bases) > _MAX_BASES:
+                _bases.popitem(last=False)
+    else:
+        _bases.move_to_end(key)
+    return basis
+
+
+def _transform(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    b, h, w, c = x.shape
+    # (B, H, W, C) -> (B, H, W*C): the row transform is one product an image
+    x = torch.bmm(rows.expand(b, h, h), x.reshape(b, h, w * c))
+    # (B, H, W*C) -> (B*H, W, C): the column transform is one product a row
+    x = torch.bmm(columns.expand(b * h, w, w), x.reshape(b * h, w, c))
+    return x.reshape(b, h, w, c)
+
+
+def _bases_of(x: Tensor) -> Tuple[Tensor, Tensor]:
+    _, h, w, _ = x.shape
+    if torch.jit.is_tracing():  # sizes are tensors there
+        h, w = int(h), int(w)
+    return (dct_basis(h, x.dtype, x.device), dct_basis(w, x.dtype, x.device))
+
+
+def dct_2d(x: Tensor) -> Tensor:
+    """Two-dimensional orthonormal DCT-II.
+
+    Args:
+        x (Tensor): Shape (B, H, W, C), floating point, H and W in tokens.
+
+    Returns:
+        Tensor: Coefficients of shape (B, H, W, C), indexed by frequency.
+    """
+    rows, columns = _bases_of(x)
+    return _transform(x, rows, columns)
+
+
+def idct_2d(x: Tensor) -> Tensor:
+    """Inverse of :func:`dct_2d` (the DCT-III), same shapes."""
+    rows, columns = _bases_of(x)
+    return _transform(x, rows.t(), columns.t())
+
+
+def squared_frequencies(height: int,
+                        width: int,
+                        dtype: torch.dtype = torch.float32,
+                        device: Optional[Union[str, torch.device]] = None
+                        ) -> Tensor:
+    """``w_n^2 + w_m^2`` with ``w_n = pi n / H`` and ``w_m = pi m / W``.
+
+    Args:
+        height (int): H, tokens in a column.
+        width (int): W, tokens in a row.
+        dtype (torch.dtype): Type of the result. Defaults to float32.
+        device (str | torch.device, optional): Defaults to the CPU.
+
+    Returns:
+        Tensor: Shape (H, W), in squared radians a token; 0 at [0, 0].
+    """
+    rows = torch.arange(height, dtype=torch.float64, device=device)
+    columns = torch.arange(width, dtype=torch.float64, device=device)
+    # (H, 1) + (W,) -> (H, W)
+    total = (rows * (math.pi / height)).square()[:, None] + \
+        (columns * (math.pi / width)).square()
+    return total.to(dtype)
+
+
+def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
+    """Transform, multiply by the decay, transform back.
+
+    Args:
+        x (Tensor): Heat of shape (B, H, W, C).
+        decay (Tensor): ``exp(-k (w_n^2 + w_m^2))`` of shape (H, W, C), in
+            float32 or better; it must be 1 at [0, 0], as every decay of
+            heat is.
+
+    Returns:
+        Tensor: Heat after conduction, shape and type of ``x``.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        if not is_low_precision(x.dtype):
+            return idct_2d(dct_2d(x) * decay.to(x.dtype))
+        # The mean keeps its value (decay 1 at frequency 0). Left in, its
+        # coefficient is sqrt(HW) times as large as the mean: it overflows
+        # float16 and takes most of bfloat16's accuracy.
+        mean = x.mean((1, 2), keepdim=True, dtype=torch.float32)
+        heat = dct_2d((x - mean).to(x.dtype))
+        heat = idct_2d((heat * decay).to(x.dtype))
+        return (heat + mean).to(x.dtype)
