@@ -11,7 +11,6 @@ BASE = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
 STOCK = {
     'models/mask-rcnn_r50_fpn.py': ('mmdet', 'models/mask-rcnn_r50_fpn.py'),
     'models/upernet_r50.py': ('mmseg', 'models/upernet_r50.py'),
-    'models/resnet18_cifar.py': ('mmpretrain', 'models/resnet18_cifar.py'),
     'datasets/coco_instance.py': ('mmdet', 'datasets/coco_instance.py'),
     'datasets/ade20k.py': ('mmseg', 'datasets/ade20k.py'),
     'datasets/imagenet_bs64_swin_224.py':

@@ -1,0 +1,25 @@
+"""UPerNet with a narrow ResNet-18, the stock peer on street scenes.
+
+ResNet-18 of mmsegmentation with 18 channels instead of 64, from scratch, for
+about the FLOPs of vHeat-nano. All else is inherited.
+
+Command:  python tools/train.py configs/peers/upernet_resnet_camvid.py
+          --data-root DIR
+Metric:   mIoU over 11 classes (no published figure)
+Source:   recipe of our own
+Hardware: 2 CPU cores, no GPU
+Status:   not run
+"""
+_base_ = '../vheat/upernet_vheat_nano_camvid.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='ResNet',
+        depth=18,
+        stem_channels=18,
+        base_channels=18,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        out_indices=(0, 1, 2, 3)),
+    decode_head=dict(in_channels=[18, 36, 72, 144]),
+    auxiliary_head=dict(in_channels=72))
