@@ -1,0 +1,96 @@
+"""Packaging of mmvision_ext.
+
+Nothing here is compiled. Neither stack of mm packages is a requirement of
+the package itself: the two overwrite one another's files, so a user picks
+one, as the extra ``[onedl]`` or ``[openmmlab]``, or brings an installed one.
+"""
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+# The extras give ranges; requirements/<stack>.txt pins what is tested.
+ONEDL = [
+    'torchvision',
+    'onedl-mmengine>=0.10.12,<0.11',
+    'onedl-mmcv>=2.3.6,<2.4',
+    'onedl-mmdetection>=3.5.1,<3.6',
+    'onedl-mmsegmentation>=1.4.2,<1.5',
+    'onedl-mmpretrain>=1.3.6,<1.4',
+    'onedl-mim>=0.5.1,<0.6',
+    'setuptools<82',
+]
+# mmcv-lite is mmcv without its compiled part. With a compiled mmcv of one's
+# own, install the package without this extra.
+OPENMMLAB = [
+    'torchvision',
+    'mmengine>=0.10.7,<0.11',
+    'mmcv-lite>=2.1.0,<2.2',
+    'mmdet>=3.3.0,<3.4',
+    'mmsegmentation>=1.2.2,<1.3',
+    'mmpretrain>=1.2.0,<1.3',
+    'openmim>=0.3.9,<0.4',
+    'openxlab<0.1',
+    'opencv-python<5',
+    'ftfy',
+    'regex',
+    'setuptools<81',
+]
+SEARCH = ['scipy>=1.10']
+DEV = [
+    'fvcore',
+    'hypothesis',
+    'import-linter',
+    'pytest',
+    'pytest-timeout',
+    'pytest-xdist',
+    'ruff',
+    'scipy>=1.10',
+    'wheel',
+]
+
+
+def read_version() -> str:
+    """Read the version without importing the package.
+
+    Returns:
+        str: The value of ``__version__`` in ``mmvision_ext/version.py``.
+    """
+    text = (ROOT / 'mmvision_ext' / 'version.py').read_text('utf-8')
+    return re.search(r"^__version__ = '([^']+)'", text, re.M).group(1)
+
+
+setup(
+    name='mmvision_ext',
+    version=read_version(),
+    description='vHeat for OpenMMLab: one backbone for classification, '
+    'detection and segmentation',
+    long_description=(ROOT / 'README.md').read_text('utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    keywords=['computer vision', 'backbone', 'mmdetection',
+              'mmsegmentation', 'mmpretrain', 'vHeat'],
+    classifiers=[
+        'Development Status :: 3 - Alpha',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+    packages=find_packages(include=['mmvision_ext', 'mmvision_ext.*']),
+    package_data={'mmvision_ext': ['py.typed']},
+    zip_safe=False,
+    python_requires='>=3.10,<3.13',
+    install_requires=['numpy', 'safetensors', 'torch>=2.1'],
+    extras_require={
+        'onedl': ONEDL,
+        'openmmlab': OPENMMLAB,
+        'search': SEARCH,
+        'dev': DEV,
+    },
+)

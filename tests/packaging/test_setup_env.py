@@ -1,0 +1,175 @@
+"""tools/setup_env.sh with a stub in the place of Python.
+
+The stub answers like an interpreter and records every call, so that what the
+script decides is seen in a second and nothing is downloaded.
+"""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+# `$0 -m venv DIR` puts the stub into DIR; pip calls are recorded and fail on
+# demand; everything else succeeds.
+STUB = """#!/usr/bin/env bash
+echo "$*" >>"$STUB_LOG"
+case "$*" in
+    *'import sys'*) echo "${STUB_VERSION:-3.11}" ;;
+    --version) echo 'Python 3.11.0' ;;
+    '-m venv '*)
+        mkdir -p "$3/bin"
+        touch "$3/pyvenv.cfg"
+        cp "$0" "$3/bin/python"
+        ;;
+    '-m pip install '*)
+        [ ! -e "$STUB_FAIL" ] || exit 1
+        ;;
+esac
+"""
+
+
+class Project:
+    """A copy of the set-up in a folder with a space, on a stub Python."""
+
+    def __init__(self, repo_root: Path, tmp_path: Path) -> None:
+        self.root = tmp_path / 'a project'
+        (self.root / 'mmvision_ext').mkdir(parents=True)
+        for name in ('setup.py', 'mmvision_ext/version.py'):
+            shutil.copy(repo_root / name, self.root / name)
+        for name in ('tools', 'requirements'):
+            shutil.copytree(
+                repo_root / name, self.root / name,
+                ignore=shutil.ignore_patterns('__pycache__'))
+        self.log = tmp_path / 'calls'
+        self.fail = tmp_path / 'fail'
+        self.stub = tmp_path / 'python stub'
+        self.stub.write_text(STUB)
+        self.stub.chmod(0o755)
+        self.venv = self.root / '.venv'
+
+    def setup(self, *args: str, **env: str) -> subprocess.CompletedProcess:
+        self.log.write_text('')
+        kept = {k: v for k, v in os.environ.items()
+                if not k.startswith('MMVISION_')}
+        return subprocess.run(
+            ['bash', str(self.root / 'tools/setup_env.sh'), *args],
+            env={**kept, 'PYTHON': str(self.stub),
+                 'STUB_LOG': str(self.log), 'STUB_FAIL': str(self.fail),
+                 **env},
+            capture_output=True, text=True, timeout=120)
+
+    def calls(self, prefix: str) -> list[str]:
+        return [line for line in self.log.read_text().splitlines()
+                if line.startswith(prefix)]
+
+
+@pytest.fixture
+def project(repo_root, tmp_path):
+    return Project(repo_root, tmp_path)
+
+
+def test_scripts_parse(repo_root):
+    scripts = [*repo_root.glob('tools/*.sh'), *repo_root.glob('tests/*.sh'),
+               repo_root / '.ci/run']
+    assert len(scripts) >= 4
+    for script in scripts:
+        subprocess.run(['bash', '-n', script], check=True)
+
+
+def test_second_call_installs_nothing(project):
+    first = project.setup()
+    assert first.returncode == 0, first.stderr
+    installs = project.calls('-m pip install')
+    assert len(installs) == 2
+    assert all('requirements/onedl.txt' in call for call in installs)
+    assert '--editable .[onedl,dev]' in installs[1]
+    assert len(project.calls('-m mmvision_ext.compat')) == 1
+
+    second = project.setup()
+    assert second.returncode == 0, second.stderr
+    assert f'ready: {project.venv}' in second.stdout
+    assert project.calls('-m pip') == project.calls('-m venv') == []
+
+
+@pytest.mark.parametrize(
+    'name', ['requirements/onedl.txt', 'setup.py', 'tools/setup_env.sh'])
+def test_changed_input_installs_again_in_place(project, name):
+    project.setup()
+    with open(project.root / name, 'a') as file:
+        file.write('# changed\n')
+    assert project.setup().returncode == 0
+    assert len(project.calls('-m pip install')) == 2
+    assert project.calls('-m venv') == []
+
+
+def test_failed_install_is_reported_and_repaired(project):
+    project.fail.touch()
+    failed = project.setup()
+    assert failed.returncode == 1
+    assert 'pip could not install the packages' in failed.stderr
+    assert 'ready' not in failed.stdout
+
+    project.fail.unlink()
+    repaired = project.setup()
+    assert repaired.returncode == 0, repaired.stderr
+    assert 'did not finish; starting over' in repaired.stdout
+    assert len(project.calls('-m venv')) == 1
+    assert project.setup().returncode == 0
+    assert project.calls('-m pip') == []
+
+
+def test_broken_environment_is_made_anew(project):
+    project.setup()
+    (project.venv / 'bin/python').unlink()
+    (project.venv / 'left over').touch()
+    again = project.setup()
+    assert again.returncode == 0, again.stderr
+    assert 'broken; making it anew' in again.stdout
+    assert not (project.venv / 'left over').exists()
+
+
+def test_foreign_folder_is_never_deleted(project):
+    project.venv.mkdir()
+    precious = project.venv / 'precious'
+    precious.touch()
+    result = project.setup()
+    assert result.returncode == 1
+    assert 'is no virtual environment' in result.stderr
+    assert precious.exists()
+
+
+def test_second_stack_has_its_own_place_and_pins(project):
+    result = project.setup(MMVISION_STACK='openmmlab')
+    assert result.returncode == 0, result.stderr
+    assert (project.root / '.venv-openmmlab/bin/python').exists()
+    assert not project.venv.exists()
+    assert 'requirements/openmmlab.txt' in project.calls(
+        '-m pip install')[1]
+
+
+def test_place_can_be_chosen(project, tmp_path):
+    place = tmp_path / 'another place' / 'env'
+    assert project.setup(MMVISION_VENV=str(place)).returncode == 0
+    assert (place / 'bin/python').exists()
+    assert not project.venv.exists()
+
+
+def test_unknown_stack(project):
+    result = project.setup(MMVISION_STACK='mmlab')
+    assert result.returncode == 2
+    assert "MMVISION_STACK is 'mmlab'; expected 'onedl'" in result.stderr
+
+
+def test_unsuitable_python(project):
+    result = project.setup(PYTHON='/bin/false')
+    assert result.returncode == 1
+    assert "PYTHON is '/bin/false'" in result.stderr
+    assert not project.venv.exists()
+
+
+def test_arguments_are_refused_with_the_usage(project):
+    result = project.setup('--stack', 'openmmlab')
+    assert result.returncode == 2
+    assert "unknown argument '--stack'" in result.stderr
+    assert 'MMVISION_VENV' in result.stdout
