@@ -36,9 +36,11 @@ def _build_basis(length: int, dtype: torch.dtype,
     # float64 keeps the rows orthogonal to 1e-15: cos of a large argument in
     # float32 is wrong by 1e-5.
     index = torch.arange(length, dtype=torch.float64, device=device)
+    # A size may be symbolic, and only tensor arithmetic keeps it so.
+    size = torch.full((), length, dtype=torch.float64, device=device)
     # (N, 1) frequencies times (N,) positions -> (N, N)
-    angle = index[:, None] * (index + 0.5) * (math.pi / length)
-    basis = angle.cos() * math.sqrt(2. / length)
+    angle = index[:, None] * (index + 0.5) * (math.pi / size)
+    basis = angle.cos() * (2. / size).sqrt()
     first = (index == 0).to(basis)[:, None]
     return (basis * (1. - first * (1. - math.sqrt(0.5)))).to(dtype)
 
@@ -86,12 +88,18 @@ def dct_basis(length: int,
 
 
 def _transform(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    if torch.compiler.is_exporting():
+        # Splitting (W*C) again would bind an exported graph to the widths
+        # that divide it, so there it is two products on (B, C, H, W).
+        x = rows @ x.permute(0, 3, 1, 2) @ columns.t()
+        return x.permute(0, 2, 3, 1)
     b, h, w, c = x.shape
     # (B, H, W, C) -> (B, H, W*C): the row transform is one product an image
-    x = torch.bmm(rows.expand(b, h, h), x.reshape(b, h, w * c))
+    x = torch.bmm(rows.expand(b, h, h), x.flatten(2))
     # (B, H, W*C) -> (B*H, W, C): the column transform is one product a row
-    x = torch.bmm(columns.expand(b * h, w, w), x.reshape(b * h, w, c))
-    return x.reshape(b, h, w, c)
+    x = x.unflatten(2, (w, c)).flatten(0, 1)
+    x = torch.bmm(columns.expand(b * h, w, w), x)
+    return x.unflatten(0, (b, h))
 
 
 def _bases_of(x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -136,12 +144,13 @@ def squared_frequencies(height: int,
     Returns:
         Tensor: Shape (H, W), in squared radians a token; 0 at [0, 0].
     """
-    rows = torch.arange(height, dtype=torch.float64, device=device)
-    columns = torch.arange(width, dtype=torch.float64, device=device)
+    squares = []
+    for length in (height, width):
+        index = torch.arange(length, dtype=torch.float64, device=device)
+        size = torch.full((), length, dtype=torch.float64, device=device)
+        squares.append((index * (math.pi / size)).square())
     # (H, 1) + (W,) -> (H, W)
-    total = (rows * (math.pi / height)).square()[:, None] + \
-        (columns * (math.pi / width)).square()
-    return total.to(dtype)
+    return (squares[0][:, None] + squares[1]).to(dtype)
 
 
 def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ def _aligned_weights(old: int, new: int, like: Tensor) -> Tensor:
     # same frequency, in radians a token; frequencies between two entries are
     # interpolated linearly.
     target = torch.arange(new, dtype=like.dtype, device=like.device)
-    target = (target * (old / new)).clamp(max=old - 1)
+    size = torch.full((), new, dtype=like.dtype, device=like.device)
+    target = (target * (old / size)).clamp(max=old - 1)
     source = torch.arange(old, dtype=like.dtype, device=like.device)
     # (new, 1) - (old,) -> (new, old)
     return (1. - (target[:, None] - source).abs()).clamp(min=0.)

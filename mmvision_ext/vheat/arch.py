@@ -43,15 +43,16 @@ class VHeatArch:
 
 
 #: tiny, small and base are the released networks. base-v2 is inferred from
-#: the size and FLOPs that the second version of the paper prints: neither
-#: its settings nor its weights were released. nano is our own, for CPUs.
+#: the size and FLOPs that the second version of the paper prints (68M,
+#: 11.2G), which it meets without layer scale; whether its norms stand before
+#: or behind the branches is not known, and no weights were released. nano is
+#: our own, for CPUs.
 ARCH_ZOO: Dict[str, VHeatArch] = {
     'nano': VHeatArch(24, (1, 1, 2, 1)),
     'tiny': VHeatArch(96, (2, 2, 6, 2)),
     'small': VHeatArch(96, (2, 2, 18, 2), post_norm=True, layer_scale=1e-5),
     'base': VHeatArch(128, (2, 2, 18, 2), post_norm=True, layer_scale=1e-5),
-    'base-v2': VHeatArch(96, (4, 4, 20, 4), post_norm=True,
-                         layer_scale=1e-5),
+    'base-v2': VHeatArch(96, (4, 4, 20, 4)),
 }
 
 
