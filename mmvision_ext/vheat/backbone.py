@@ -4,6 +4,7 @@ from typing import Any, Optional
 
 from mmengine.model import BaseModule
 
+from ..engine.match import check_loaded_weights, explain_pretrained
 from ..registry import MODELS
 from .network import VHeatNetwork
 
@@ -60,3 +61,21 @@ class VHeat(VHeatNetwork, BaseModule):
                  **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.init_cfg = init_cfg
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        Raises:
+            WeightMismatchError: If a pretrained file is not of this network.
+        """
+        with explain_pretrained(self.init_cfg):
+            super().init_weights()
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str,
+                              local_metadata: dict, strict: bool,
+                              *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, local_metadata,
+                                      strict, *args)
+        # Output norms come and go with the task.
+        check_loaded_weights(
+            self, state_dict, prefix, strict, optional=r'norm\d\.')

@@ -7,13 +7,18 @@ and that rule is applied.
 """
 
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..engine.convert import (Conversion, ConversionError, SourceWeights,
-                              shorten)
+from ..engine.convert import (
+    Conversion,
+    ConversionError,
+    SourceWeights,
+    shorten,
+)
 from ..engine.stock_models import image_classifier, mask_rcnn, upernet
 from ..ops import resize_table
 from .arch import ARCH_ZOO, VHeatArch
@@ -47,7 +52,7 @@ def recognise(source: SourceWeights) -> bool:
         for name in source.backbone)
 
 
-def original_name(name: str, depths: Tuple[int, ...],
+def original_name(name: str, depths: tuple[int, ...],
                   classifier: bool = False) -> str:
     """The official name of a tensor of the backbone.
 
@@ -91,14 +96,14 @@ def convert(source: SourceWeights,
     if folded:
         raise ConversionError(
             'this is the re-parameterised form for inference: '
-            f'{shorten(folded, 1)} replaced the frequency tables, which cannot '
-            'be recovered from it; convert the training form of the file')
+            f'{shorten(folded, 1)} replaced the frequency tables, which '
+            'cannot be recovered from it; use the training form of the file')
     form = _find_form(source)
     arch = _find_arch(source.backbone)
     settings = _backbone_config(source.backbone, arch, form)
     moved, reshaped, resized = _move_backbone(source.backbone, arch, settings,
                                               form)
-    others: Dict[str, str] = {}
+    others: dict[str, str] = {}
     if not backbone_only and form == 'classification':
         others = dict(_CLASSIFIER)
     elif not backbone_only:
@@ -138,7 +143,7 @@ def _find_form(source: SourceWeights) -> str:
 
 
 def _size(tensors: Mapping[str, Tensor], name: str, ndim: int
-          ) -> Tuple[int, ...]:
+          ) -> tuple[int, ...]:
     if name not in tensors:
         raise ConversionError(f'{name} is missing from the file')
     shape = tuple(tensors[name].shape)
@@ -174,7 +179,7 @@ def _find_arch(tensors: Mapping[str, Tensor]) -> VHeatArch:
     return arch
 
 
-def _arch_name(arch: VHeatArch) -> Optional[str]:
+def _arch_name(arch: VHeatArch) -> str | None:
     return next((n for n, known in ARCH_ZOO.items() if known == arch), None)
 
 
@@ -188,7 +193,7 @@ def _describe(arch: VHeatArch, settings: Mapping[str, Any]) -> str:
 
 
 def _backbone_config(tensors: Mapping[str, Tensor], arch: VHeatArch,
-                     form: str) -> Dict[str, Any]:
+                     form: str) -> dict[str, Any]:
     rows, columns, _ = _size(tensors, 'freq_embed.0', 3)
     norms = sorted({
         int(found[1])
@@ -209,14 +214,14 @@ def _backbone_config(tensors: Mapping[str, Tensor], arch: VHeatArch,
 
 
 def _move_backbone(
-    tensors: Mapping[str, Tensor], arch: VHeatArch, settings: Dict[str, Any],
+    tensors: Mapping[str, Tensor], arch: VHeatArch, settings: dict[str, Any],
     form: str
-) -> Tuple[Dict[str, Tuple[str, Tensor]], List[str], List[str]]:
+) -> tuple[dict[str, tuple[str, Tensor]], list[str], list[str]]:
     """New name to (old name, tensor), and what was reshaped and resized."""
     options = {k: v for k, v in settings.items() if k != 'type'}
     with torch.device('meta'):
         expected = VHeatNetwork(**options).state_dict()
-    moved: Dict[str, Tuple[str, Tensor]] = {}
+    moved: dict[str, tuple[str, Tensor]] = {}
     missing, wrong, reshaped, resized = [], [], [], []
     for name, own in expected.items():
         old = original_name(name, arch.depths, form == 'classification')
@@ -247,7 +252,7 @@ def _move_backbone(
     return moved, reshaped, resized
 
 
-def _check_dropped(dropped: List[str], backbone_only: bool) -> None:
+def _check_dropped(dropped: list[str], backbone_only: bool) -> None:
     # A tensor of a block that has no place here computes something which
     # this network does not.
     strange = [name for name in dropped if _OWN_PARTS.match(name) and not (
@@ -257,8 +262,8 @@ def _check_dropped(dropped: List[str], backbone_only: bool) -> None:
                               f'place in vHeat: {shorten(strange)}')
 
 
-def _whole_config(form: str, backbone: Dict[str, Any], arch: VHeatArch,
-                  state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
+def _whole_config(form: str, backbone: dict[str, Any], arch: VHeatArch,
+                  state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     channels = [arch.embed_dims << stage for stage in range(4)]
     if form == 'classification':
         classes, width = _size(state_dict, 'head.fc.weight', 2)

@@ -242,8 +242,10 @@ class VHeatNetwork(nn.Module):
     def _stages(self, drop_path_rate: float, table_resize: str,
                 with_cp: bool) -> List[HeatStage]:
         arch = self.arch_settings
+        # on the CPU also where the network is built on the meta device
         rates = iter(
-            torch.linspace(0, drop_path_rate, sum(arch.depths)).tolist())
+            torch.linspace(
+                0, drop_path_rate, sum(arch.depths), device='cpu').tolist())
         stages = []
         for depth, channels in zip(arch.depths, self.num_features):
             blocks = [

@@ -1,0 +1,125 @@
+"""Command line of the weight conversion."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..compat.checkpoint import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    safe_load,
+)
+from ..compat.foreign import read_foreign
+from .convert import (
+    Conversion,
+    ConversionError,
+    check_conversion,
+    convert_weights,
+    save_conversion,
+)
+
+
+def read_official(path: Path) -> Any:
+    """Read a weight file without running what it may hold.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        Any: Its content; objects of other projects are inert.
+
+    Raises:
+        CheckpointError: If the file is missing, cut short, corrupt, or asks
+            for what weights do not need.
+    """
+    try:
+        return safe_load(path)
+    except CheckpointNotFoundError:
+        raise
+    except CheckpointError:
+        # Perhaps only for the config object beside the weights.
+        with suppress(CheckpointError):
+            return read_foreign(path)
+        raise
+
+
+def convert_file(src: Path, dst: Path, key: str | None = None,
+                 backbone_only: bool = False,
+                 force: bool = False) -> Conversion:
+    """Convert an official weight file.
+
+    Args:
+        src (Path): The official file.
+        dst (Path): The file to write, with the entries ``meta`` and
+            ``state_dict``.
+        key (str, optional): Entry of ``src`` that holds the weights. By
+            default found.
+        backbone_only (bool): Leave out all but the backbone. Defaults to
+            False.
+        force (bool): Replace ``dst`` if it exists. Defaults to False.
+
+    Returns:
+        Conversion: What was written.
+
+    Raises:
+        ConversionError: If the file cannot be converted, or ``dst`` is in
+            the way. Nothing is written.
+        CheckpointError: If ``src`` cannot be read. Nothing is written.
+    """
+    if dst.exists() and src.exists() and dst.samefile(src):
+        raise ConversionError(f'{dst} is the source itself; name another file')
+    if dst.is_dir():
+        raise ConversionError(f'{dst} is a folder; name a file')
+    if dst.exists() and not force:
+        raise ConversionError(f'{dst} exists; --force replaces it')
+    try:
+        result = convert_weights(read_official(src), key, backbone_only)
+        unchecked = check_conversion(result)
+    except ConversionError as error:
+        raise ConversionError(f'{src}: {error}') from error
+    if unchecked:
+        result = replace(result, notes=(*result.notes, unchecked))
+    save_conversion(result, dst, src.name)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv (Sequence[str], optional): Arguments. Defaults to those of the
+            process.
+
+    Returns:
+        int: 0, or 1 after an error, which is one line on stderr.
+    """
+    parser = argparse.ArgumentParser(
+        prog='convert_weights.py',
+        description='Convert an official weight file (vHeat: classification, '
+        'detection, segmentation or backbone alone) to the names of this '
+        'package.')
+    parser.add_argument('src', type=Path, help='official file')
+    parser.add_argument('dst', type=Path, help='file to write')
+    parser.add_argument(
+        '--key', help='entry of SRC that holds the weights, such as '
+        'model_ema; by default model, state_dict or model_ema, the first '
+        'found')
+    parser.add_argument(
+        '--backbone-only', action='store_true',
+        help='leave out neck and heads, also those of other detectors')
+    parser.add_argument(
+        '--force', action='store_true', help='replace DST if it exists')
+    args = parser.parse_args(argv)
+    try:
+        result = convert_file(args.src, args.dst, args.key,
+                              args.backbone_only, args.force)
+    except (ConversionError, CheckpointError, OSError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1
+    print(result.report())
+    print(f'written: {args.dst}')
+    return 0
