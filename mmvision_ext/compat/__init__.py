@@ -1,0 +1,79 @@
+"""The state of the OpenMMLab stack, and what it takes to run on it.
+
+:func:`setup` is called when the package is imported. It needs none of the
+OpenMMLab packages, and imports of them mmengine alone. The public names are
+loaded on first use, so that this module imports where torch, torchvision,
+mmengine or mmcv are missing.
+"""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+_HOMES = {
+    'StackError': 'stack',
+    'check_stack': 'stack',
+    'detect_stack': 'stack',
+    'mmcv_ops_in_use': 'mmcv_ops',
+    'CheckpointError': 'checkpoint',
+    'CheckpointNotFoundError': 'checkpoint',
+    'safe_load': 'checkpoint',
+    'adapt_config_for_cpu': 'cpu',
+    'has_accelerator': 'cpu',
+}
+
+__all__ = ['is_verdict_run', 'setup', *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{_HOMES[name]}'), name)
+
+
+def is_verdict_run() -> bool:
+    """Whether this process is ``python -m mmvision_ext.compat``.
+
+    That command has to report on a broken stack, so nothing that it imports
+    on its way may raise because of one.
+
+    Returns:
+        bool: True in that command.
+    """
+    args = sys.orig_argv
+    return any(flag == '-m' and module in (__name__, f'{__name__}.__main__')
+               for flag, module in zip(args, args[1:]))
+
+
+def setup() -> None:
+    """Prepare the OpenMMLab stack of this process. Idempotent.
+
+    - checks that the packages of the two stacks are not mixed;
+    - offers the torchvision stand-in for a missing ``mmcv._ext``;
+    - makes mmengine load checkpoints without unpickling code;
+    - makes mmengine's launcher and optimizer wrappers work without CUDA.
+
+    Where mmengine is not installed there is nothing to prepare, and in
+    ``python -m mmvision_ext.compat`` nothing is, as that has to report on a
+    broken stack.
+
+    Raises:
+        StackError: If the packages of the two stacks are mixed, or mmengine
+            cannot be imported.
+    """
+    if find_spec('mmengine') is None or is_verdict_run():
+        return
+    from .stack import StackError, check_stack
+    check_stack()
+    from . import checkpoint, cpu, mmcv_ops
+    mmcv_ops.install()
+    try:
+        import mmengine.runner  # noqa: F401
+    except ImportError as error:
+        raise StackError(
+            f'mmengine is installed but cannot be imported: {error}. Run '
+            '`python -m mmvision_ext.compat` to see the state of every '
+            'package, and install what it names.') from error
+    checkpoint.install()
+    cpu.install()
