@@ -36,8 +36,11 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
             raise MissingPackageError(
                 f'{config.get("type")} needs {package}, which is not '
                 'installed: pip install "mmvision_ext[onedl]"')
+    from mmengine.config import ConfigDict
+
     from ..registry import MODELS
-    return MODELS.build(copy.deepcopy(dict(config)))
+    # mmdet reads parts of its config as attributes
+    return MODELS.build(ConfigDict(copy.deepcopy(dict(config))))
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:

@@ -112,7 +112,6 @@ def match_weights(module: nn.Module,
 def check_loaded_weights(module: nn.Module,
                          state_dict: Mapping[str, object],
                          prefix: str,
-                         strict: bool,
                          optional: str | None = None) -> None:
     """Refuse weights that are not those of a backbone.
 
@@ -124,21 +123,17 @@ def check_loaded_weights(module: nn.Module,
         module (nn.Module): The backbone.
         state_dict (Mapping[str, object]): As given to that method.
         prefix (str): As given to that method.
-        strict (bool): As given to that method. mmengine's loaders always
-            pass True there. False with no tensor under ``prefix`` is a
-            deliberate load of other parts of a model and passes.
         optional (str, optional): See :func:`match_weights`.
 
     Raises:
         WeightMismatchError: If less than :data:`MIN_MATCH` of the tensors
-            match by name and shape.
+            match by name and shape. Also if none was given: whoever
+            wants the other parts of a model only loads them into those.
     """
     given = {
         name[len(prefix):]: value
         for name, value in state_dict.items() if name.startswith(prefix)
     }
-    if not given and prefix and not strict:
-        return
     match = match_weights(module, given, optional)
     if match.share >= MIN_MATCH:
         return

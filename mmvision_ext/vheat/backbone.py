@@ -72,10 +72,7 @@ class VHeat(VHeatNetwork, BaseModule):
             super().init_weights()
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str,
-                              local_metadata: dict, strict: bool,
                               *args: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, local_metadata,
-                                      strict, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args)
         # Output norms come and go with the task.
-        check_loaded_weights(
-            self, state_dict, prefix, strict, optional=r'norm\d\.')
+        check_loaded_weights(self, state_dict, prefix, optional=r'norm\d\.')
