@@ -1,6 +1,8 @@
 """Loads that fill less than 90 % of a backbone are refused."""
 import copy
 import pickle
+import sys
+import types
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.runner import load_checkpoint
 from torch import nn
 
+from mmvision_ext.compat.checkpoint import CheckpointError
 from mmvision_ext.engine.convert_cli import convert_file
 from mmvision_ext.engine.match import (
     WeightMismatchError,
@@ -85,6 +88,21 @@ def test_official_file_is_told_to_be_converted(official, save, prefix):
     assert 'unexpected: patch_embed.norm1.1.weight' in text
     assert 'tools/convert_weights.py SRC DST' in text
     assert _equal(backbone.state_dict(), before)
+
+
+def test_official_file_with_a_config_object(official, save, monkeypatch):
+    module = types.ModuleType('config_package')
+    module.CfgNode = type('CfgNode', (dict, ),
+                          {'__module__': 'config_package'})
+    monkeypatch.setitem(sys.modules, 'config_package', module)
+    path = save({'model': official(classes=4), 'config': module.CfgNode()})
+    with pytest.raises(CheckpointError,
+                       match='official.pth.*config_package.CfgNode.*'
+                       'tools/convert_weights.py SRC DST'):
+        VHeat(arch=ARCH, init_cfg=dict(
+            type='Pretrained', checkpoint=str(path))).init_weights()
+    with pytest.raises(CheckpointError, match='convert_weights.py SRC DST'):
+        load_checkpoint(Model(), str(path))
 
 
 @pytest.mark.parametrize('content', [
