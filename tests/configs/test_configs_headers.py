@@ -37,7 +37,7 @@ def read_header(path: Path) -> dict[str, str]:
     fields = re.split(r'^(\w+):[ ]+', text, flags=re.MULTILINE)[1:]
     return {
         name: ' '.join(value.split())
-        for name, value in zip(fields[::2], fields[1::2])
+        for name, value in zip(fields[::2], fields[1::2], strict=True)
     }
 
 

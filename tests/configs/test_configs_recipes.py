@@ -1,4 +1,5 @@
 """The vHeat configs carry the recipe of the original, figure by figure."""
+import ast
 import math
 import re
 from importlib.util import find_spec
@@ -272,6 +273,50 @@ def test_head_and_mlp_start_as_in_the_original() -> None:
     assert block.op.linear.weight.std().item() == pytest.approx(
         0.02, rel=0.05)
     assert block.op.linear.bias.abs().max() == 0
+
+
+def header_options(name: str, checkpoint: str) -> dict[str, str]:
+    """The options that a header gives for starting from a classifier."""
+    text = ast.get_docstring(
+        ast.parse((VHEAT / f'{name}.py').read_text())) or ''
+    pairs = re.findall(r'(model\.backbone\.init_cfg\.\w+)=([\w.]+)', text)
+    return {k: checkpoint if v.startswith('FILE') else v for k, v in pairs}
+
+
+def test_dense_model_starts_from_a_classifier(tmp_path: Path) -> None:
+    """The header's options load a classifier; its tables are padded."""
+    torch.manual_seed(0)
+    source = build(load('vheat-tiny_16xb128_in1k')).state_dict()
+    torch.save(dict(state_dict=source), tmp_path / 'tiny.pth')
+    name = 'upernet_vheat_ade20k'
+    cfg = load(name)
+    cfg.merge_from_dict(header_options(name, str(tmp_path / 'tiny.pth')))
+    model = build(cfg)
+    model.init_weights()
+
+    for key, value in model.backbone.state_dict().items():
+        # The classifier has the last of the four output norms only.
+        if key.startswith(('norm0.', 'norm1.', 'norm2.')):
+            assert f'backbone.{key}' not in source
+            continue
+        loaded = source[f'backbone.{key}']
+        if key.startswith('freq_embed.'):
+            side = loaded.shape[0]
+            assert value.shape[0] == side * 16 // 7
+            torch.testing.assert_close(value[:side, :side], loaded)
+            assert value[side:].abs().max() == 0
+            assert value[:, side:].abs().max() == 0
+        else:
+            torch.testing.assert_close(value, loaded, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('name', DENSE)
+def test_every_dense_header_gives_the_same_options(name: str) -> None:
+    assert header_options(name, 'x.pth') == {
+        'model.backbone.init_cfg.type': 'Pretrained',
+        'model.backbone.init_cfg.prefix': 'backbone.',
+        'model.backbone.init_cfg.checkpoint': 'x.pth'
+    }
 
 
 def test_classification_rates() -> None:
