@@ -6,6 +6,7 @@ loaded on first use, so that this module imports where torch, torchvision,
 mmengine or mmcv are missing.
 """
 
+import itertools
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,7 +44,7 @@ def is_verdict_run() -> bool:
     """
     args = sys.orig_argv
     return any(flag == '-m' and module in (__name__, f'{__name__}.__main__')
-               for flag, module in zip(args, args[1:]))
+               for flag, module in itertools.pairwise(args))
 
 
 def setup() -> None:
@@ -66,7 +67,7 @@ def setup() -> None:
         return
     from .stack import StackError, check_stack
     check_stack()
-    from . import checkpoint, cpu, mmcv_ops
+    from . import cpu, loaders, mmcv_ops
     mmcv_ops.install()
     try:
         import mmengine.runner  # noqa: F401
@@ -75,5 +76,5 @@ def setup() -> None:
             f'mmengine is installed but cannot be imported: {error}. Run '
             '`python -m mmvision_ext.compat` to see the state of every '
             'package, and install what it names.') from error
-    checkpoint.install()
+    loaders.install()
     cpu.install()

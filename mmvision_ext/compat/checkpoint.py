@@ -2,8 +2,8 @@
 
 A pickle can run anything when it is loaded. :func:`safe_load` reads files of
 ``torch.save`` with ``weights_only=True`` and a short list of allowed types,
-and safetensors files; :func:`install` makes every loader of mmengine end in
-it, so that ``load_from``, ``resume`` and ``init_cfg`` are as safe.
+and safetensors files. :mod:`mmvision_ext.compat.loaders` makes every loader
+of mmengine end in it.
 """
 
 import contextlib
@@ -12,10 +12,11 @@ import io
 import os
 import pickle
 import warnings
-from types import ModuleType
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tuple, Union
-from urllib.error import URLError
-from urllib.parse import urlparse
+from collections.abc import Callable, Iterator
+from typing import (
+    Any,
+    BinaryIO,
+)
 
 import torch
 
@@ -24,12 +25,13 @@ from . import pickle_names
 UNSAFE_VARIABLE = 'MMVISION_UNSAFE_LOAD'
 MAX_NAMES = 5  # of refused globals, in a message
 GETATTR = 'builtins.getattr'
+HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
 ONE_CYCLE = 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'
 
 # as torch.serialization.safe_globals takes them: a class or function, or one
 # with the name by which a pickle asks for it
-_Entry = Union[Callable, Tuple[Any, str]]
-Source = Union[str, 'os.PathLike[str]', BinaryIO]
+_Entry = Callable | tuple[Any, str]
+Source = str | os.PathLike | BinaryIO
 
 
 class CheckpointError(ValueError):
@@ -134,23 +136,29 @@ def _explain(path: Source, name: str, error: Exception) -> str:
             'it again and compare its size')
 
 
-def _refused_globals(path: Source) -> List[str]:
+def _refused_globals(path: Source) -> list[str]:
     """Globals that the file names and that are not allowed."""
+    names = pickle_names.named_globals(path)
     known = {_full_name(entry) for entry in _allowed_globals()}
-    return [
-        entry for entry in pickle_names.named_globals(path)
-        if entry not in known and not pickle_names.is_allowed_by_torch(entry)
-    ]
+
+    def is_allowed(entry: str) -> bool:
+        if entry == GETATTR:  # of use with these two only
+            return not {HISTORY, ONE_CYCLE}.isdisjoint(names)
+        return entry in known or pickle_names.is_allowed_by_torch(entry)
+
+    return [entry for entry in names if not is_allowed(entry)]
 
 
-def _refusal(name: str, found: List[str]) -> str:
+def _refusal(name: str, found: list[str]) -> str:
     shown = ', '.join(f'`{entry}`' for entry in found[:MAX_NAMES])
     if len(found) > MAX_NAMES:
         shown += f' and {len(found) - MAX_NAMES} more'
     return (f'{name}: refused, because loading it could run code. Found '
             f'{shown}; only tensors, plain containers and what mmengine '
-            'itself saves are loaded. Ask for the file as a plain state dict '
-            'or as safetensors. Only if you trust whoever made it, set '
+            'itself saves are loaded. Official weights of a known network: '
+            'python tools/convert_weights.py SRC DST reads them safely. Else '
+            'ask for the file as a plain state dict or as safetensors. Only '
+            'if you trust whoever made it, set '
             f'{UNSAFE_VARIABLE}=1 and load it again')
 
 
@@ -169,7 +177,7 @@ def _name(path: Source) -> str:
     return str(getattr(path, 'name', 'checkpoint read from memory'))
 
 
-def _peek(path: Source, name: str) -> Tuple[bytes, int]:
+def _peek(path: Source, name: str) -> tuple[bytes, int]:
     """First bytes of the file, and its size in bytes."""
     if not isinstance(path, (str, os.PathLike)):
         start = path.tell()
@@ -205,13 +213,15 @@ def _check_head(path: Source, name: str, head: bytes) -> None:
         raise CheckpointError(
             f'{name}: this is an HTML or XML page, not a checkpoint; the '
             'download was answered by a web page, fetch it again')
-    # torch.save writes a zip archive; before torch 1.6, pickles
-    if not head.startswith((b'PK', b'\x80')):
+    # torch.save writes a zip archive; before torch 1.6, pickles of which the
+    # first is a magic number
+    magic = torch.serialization.MAGIC_NUMBER.to_bytes(10, 'little')
+    if not head.startswith(b'PK') and magic not in head:
         refused = _refused_globals(path)
         raise CheckpointError(
             _refusal(name, refused) if refused else
-            f'{name}: not a checkpoint, it starts with {head[:16]!r}; expected '
-            'a file of torch.save or a safetensors file')
+            f'{name}: not a checkpoint, it starts with {head[:16]!r}; '
+            'expected a file of torch.save or a safetensors file')
 
 
 def _is_safetensors(name: str, head: bytes, size: int) -> bool:
@@ -222,7 +232,7 @@ def _is_safetensors(name: str, head: bytes, size: int) -> bool:
 
 
 def _load_safetensors(path: Source, name: str,
-                      map_location: Any) -> Dict[str, torch.Tensor]:
+                      map_location: Any) -> dict[str, torch.Tensor]:
     try:
         import safetensors
         from safetensors.torch import load, load_file
@@ -232,13 +242,13 @@ def _load_safetensors(path: Source, name: str,
     device = torch.device(map_location) if isinstance(
         map_location, (str, int, torch.device)) else torch.device('cpu')
     try:
-        if isinstance(path, (str, os.PathLike)):
-            return load_file(path, device=str(device))
-        return {k: v.to(device) for k, v in load(path.read()).items()}
+        weights = load_file(path) if isinstance(
+            path, (str, os.PathLike)) else load(path.read())
     except safetensors.SafetensorError as error:
         raise CheckpointError(
             f'{name}: truncated, damaged or not a safetensors file ({error}); '
             'download or copy it again and compare its size') from error
+    return {key: value.to(device) for key, value in weights.items()}
 
 
 def _known_attribute(owner: Any, name: Any) -> Callable:
@@ -267,7 +277,7 @@ def _full_name(entry: _Entry) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _allowed_globals() -> Tuple[_Entry, ...]:
+def _allowed_globals() -> tuple[_Entry, ...]:
     """What mmengine writes into a checkpoint besides tensors.
 
     ``getattr`` is not there (a pickle would reach any function of an allowed
@@ -276,7 +286,7 @@ def _allowed_globals() -> Tuple[_Entry, ...]:
     """
     import numpy as np
     core = getattr(np, '_core', None) or np.core
-    allowed: List[_Entry] = [slice]
+    allowed: list[_Entry] = [slice]
     # numpy 2 renamed numpy.core; a file keeps the name of its day
     for package in ('numpy.core', 'numpy._core'):
         allowed += [
@@ -295,82 +305,3 @@ def _allowed_globals() -> Tuple[_Entry, ...]:
         return tuple(allowed)
     return (*allowed, HistoryBuffer, (_known_attribute, GETATTR),
             (_ONE_CYCLE, ONE_CYCLE))
-
-
-class _SafeTorch(ModuleType):
-    """torch as mmengine's checkpoint module sees it: a safe ``load``."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-    @staticmethod
-    def load(f: Source, map_location: Any = None, **kwargs: Any) -> Any:
-        """:func:`safe_load`, whatever ``weights_only`` the caller wants."""
-        return safe_load(f, map_location)
-
-
-def load_url(url: str,
-             model_dir: Optional[str] = None,
-             map_location: Any = None,
-             progress: bool = True,
-             check_hash: bool = False,
-             file_name: Optional[str] = None) -> Any:
-    """Stands in for :func:`torch.hub.load_state_dict_from_url`, safely.
-
-    Args:
-        url (str): What to download, once.
-        model_dir (str, optional): Where to; by default torch's hub folder.
-        map_location (Any): As in :func:`torch.load`. Defaults to None.
-        progress (bool): Whether to show a bar. Defaults to True.
-        check_hash (bool): Whether the file name ends in the hash to expect.
-            Defaults to False.
-        file_name (str, optional): Name of the file, by default as in the
-            URL.
-
-    Returns:
-        Any: As :func:`safe_load`.
-
-    Raises:
-        CheckpointError: If it cannot be downloaded or loaded.
-    """
-    folder = model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints')
-    os.makedirs(folder, exist_ok=True)
-    name = file_name or os.path.basename(urlparse(url).path)
-    path = os.path.join(folder, name)
-    if not os.path.exists(path):
-        found = torch.hub.HASH_REGEX.search(name) if check_hash else None
-        try:
-            torch.hub.download_url_to_file(
-                url, path, found.group(1) if found else None, progress)
-        except (URLError, OSError) as error:
-            raise CheckpointError(
-                f'{url}: cannot be downloaded ({error}); fetch it by other '
-                'means and give the path of the file') from error
-    return safe_load(path, map_location)
-
-
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Stands in for mmengine's loader of local files."""
-    return safe_load(os.path.expanduser(filename), map_location)
-
-
-def install() -> None:
-    """Make mmengine's loaders end in :func:`safe_load`. Idempotent.
-
-    The loaders of files, URLs, model zoos and object stores are functions of
-    one module, and find ``torch.load``, ``load_url`` and, in the fork,
-    ``_safe_torch_load`` (which unpickles what the safe way refused) among
-    its globals. Those are replaced there, and nowhere else: ``torch.load``
-    itself stays as it is.
-    """
-    from mmengine.runner import checkpoint as loaders
-    from mmengine.utils import dl_utils
-    if isinstance(loaders.torch, _SafeTorch):
-        return
-    loaders.torch = _SafeTorch('torch')
-    if hasattr(loaders, '_safe_torch_load'):
-        loaders._safe_torch_load = _SafeTorch.load
-    for module in (loaders, dl_utils, dl_utils.hub):
-        module.load_url = load_url
-    loaders.load_from_local = load_from_local
-    loaders.CheckpointLoader.register_scheme('', load_from_local, force=True)

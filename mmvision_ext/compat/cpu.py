@@ -10,7 +10,8 @@ change shows in the dumped file.
 import functools
 import inspect
 import logging
-from typing import Any, Dict, Optional, Tuple
+import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -28,12 +29,18 @@ def has_accelerator() -> bool:
     """
     if torch.cuda.is_available():
         return True
-    from mmengine.device import (is_mlu_available, is_musa_available,
-                                 is_npu_available)
+    from mmengine.device import (
+        is_mlu_available,
+        is_musa_available,
+        is_npu_available,
+    )
     return is_npu_available() or is_mlu_available() or is_musa_available()
 
 
 def _log(message: str) -> None:
+    # before the launcher has run, every process looks like the first
+    if os.environ.get('RANK', '0') != '0':
+        return
     from mmengine.logging import print_log
     print_log(
         f'no CUDA device: {message}', logger='current', level=logging.WARNING)
@@ -57,7 +64,7 @@ def adapt_config_for_cpu(cfg: Any) -> Any:
     """
     if has_accelerator():
         return cfg
-    changes: Dict[str, None] = {}
+    changes: dict[str, None] = {}
     root = getattr(cfg, '_cfg_dict', cfg)
     if isinstance(root, dict) and root.pop('sync_bn', None) is not None:
         changes['option sync_bn dropped'] = None
@@ -67,7 +74,7 @@ def adapt_config_for_cpu(cfg: Any) -> Any:
     return cfg
 
 
-def _adapt(node: Any, changes: Dict[str, None]) -> Any:
+def _adapt(node: Any, changes: dict[str, None]) -> Any:
     """Adapt a node of a config; returns it, or what replaces a tuple."""
     if isinstance(node, (list, tuple)):
         items = [_adapt(item, changes) for item in node]
@@ -88,7 +95,7 @@ def _adapt(node: Any, changes: Dict[str, None]) -> Any:
     return node
 
 
-def _adapt_type(node: Dict[str, Any], changes: Dict[str, None]) -> None:
+def _adapt_type(node: dict[str, Any], changes: dict[str, None]) -> None:
     """Replace the type of one config dict where it needs a GPU."""
     kind = node.get('type')
     name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
@@ -115,7 +122,7 @@ def _plain_wrapper(kind: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=1)
-def _amp_options() -> Tuple[str, ...]:
+def _amp_options() -> tuple[str, ...]:
     """Options that only the mixed precision wrappers take."""
     from mmengine import optim
     names = {
@@ -170,7 +177,7 @@ def _build_optim_wrapper(original: Any, runner: Any,
     return original(runner, adapt_config_for_cpu(optim_wrapper))
 
 
-def _wrap_model(original: Any, runner: Any, model_wrapper_cfg: Optional[Dict],
+def _wrap_model(original: Any, runner: Any, model_wrapper_cfg: dict | None,
                 model: nn.Module) -> nn.Module:
     from mmengine.model import is_model_wrapper, revert_sync_batchnorm
     if not runner.distributed or is_model_wrapper(model):

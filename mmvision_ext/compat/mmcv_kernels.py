@@ -5,7 +5,7 @@ CPU operators, which compute in float32 and compare with a float32 threshold.
 """
 
 import ctypes
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 AVERAGE = 1  # mmcv's number for average pooling; 0 is max
 
 
-def _load_expf() -> Optional[Callable[[float], float]]:
+def _load_expf() -> Callable[[float], float] | None:
     """The C library's float32 exponential, which compiled mmcv calls.
 
     It is not correctly rounded, and numpy's and torch's round differently.

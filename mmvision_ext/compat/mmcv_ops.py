@@ -14,8 +14,9 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Callable, Optional, Sequence
+from typing import Any
 
 EXTENSION = 'mmcv._ext'
 SERVED = ('nms', 'softnms', 'roi_align_forward', 'roi_align_backward')
@@ -60,9 +61,19 @@ class StandInFinder(importlib.abc.MetaPathFinder):
 
     def find_spec(self,
                   fullname: str,
-                  path: Optional[Sequence[str]] = None,
-                  target: Optional[ModuleType] = None
-                  ) -> Optional[importlib.machinery.ModuleSpec]:
+                  path: Sequence[str] | None = None,
+                  target: ModuleType | None = None
+                  ) -> importlib.machinery.ModuleSpec | None:
+        """Make the spec of the stand-in, which every probe accepts.
+
+        Args:
+            fullname (str): Only ``'mmcv._ext'`` is answered.
+            path (Sequence[str], optional): Unused.
+            target (ModuleType, optional): Unused.
+
+        Returns:
+            ModuleSpec, optional: None without torchvision too.
+        """
         if fullname != EXTENSION or not _has_torchvision():
             return None
         return importlib.machinery.ModuleSpec(
@@ -74,8 +85,8 @@ class _Observer(importlib.abc.MetaPathFinder):
 
     def find_spec(self,
                   fullname: str,
-                  path: Optional[Sequence[str]] = None,
-                  target: Optional[ModuleType] = None) -> None:
+                  path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> None:
         if fullname == EXTENSION and mmcv_ops_in_use() == 'compiled':
             sys.meta_path.remove(self)
             announce('compiled')
@@ -85,7 +96,7 @@ def _has_torchvision() -> bool:
     return importlib.util.find_spec('torchvision') is not None
 
 
-def compiled_extension() -> Optional[str]:
+def compiled_extension() -> str | None:
     """File of the compiled ``mmcv._ext``, without importing mmcv.
 
     Returns:

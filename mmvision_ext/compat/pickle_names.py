@@ -8,13 +8,13 @@ import os
 import pickletools
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from typing import Any, BinaryIO, List, Union
+from typing import Any, BinaryIO, Union
 
 import torch
 
 
 def named_globals(path: Union[str, 'os.PathLike[str]', BinaryIO]
-                  ) -> List[str]:
+                  ) -> list[str]:
     """List the globals that a file of ``torch.save`` or pickle names.
 
     Args:
@@ -24,7 +24,7 @@ def named_globals(path: Union[str, 'os.PathLike[str]', BinaryIO]
     Returns:
         list[str]: Such as ``'posix.system'``, in order, each once.
     """
-    names: List[str] = []
+    names: list[str] = []
     for data in _pickles(path):
         _scan(data, names)
     return list(dict.fromkeys(names))
@@ -39,7 +39,7 @@ def is_allowed_by_torch(name: str) -> bool:
         or name in unpickler._get_user_allowed_globals())
 
 
-def _pickles(path: Any) -> List[bytes]:
+def _pickles(path: Any) -> list[bytes]:
     """The pickle streams of a file."""
     if zipfile.is_zipfile(path):
         try:
@@ -67,11 +67,11 @@ def _modern(argument: str) -> str:
     return f'{module}.{name}'
 
 
-def _scan(data: bytes, names: List[str]) -> None:
+def _scan(data: bytes, names: list[str]) -> None:
     """Append the globals of the streams that follow one another in data."""
     start = 0
     while start < len(data):
-        strings: List[str] = []
+        strings: list[str] = []
         end = start
         try:
             for opcode, argument, position in pickletools.genops(

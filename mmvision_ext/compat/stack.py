@@ -8,10 +8,9 @@ whatever its versions say. The names of the installed distributions tell.
 import re
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Dict, List, Optional, Tuple
 
 # import name -> distributions that provide it, for each of the two stacks
-DISTRIBUTIONS: Dict[str, Dict[str, Tuple[str, ...]]] = {
+DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     'onedl': {
         'mmengine': ('onedl-mmengine', ),
         'mmcv': ('onedl-mmcv', ),
@@ -51,6 +50,7 @@ class Part:
     stack: str
 
     def __str__(self) -> str:
+        """Name and version, as in a report."""
         return f'{self.distribution} {self.version}'
 
 
@@ -67,15 +67,15 @@ class Stack:
             other as well.
     """
     name: str
-    parts: Tuple[Part, ...]
-    missing: Tuple[str, ...]
-    clashes: Tuple[str, ...]
+    parts: tuple[Part, ...]
+    missing: tuple[str, ...]
+    clashes: tuple[str, ...]
 
-    def of(self, stack: str) -> Tuple[Part, ...]:
+    def of(self, stack: str) -> tuple[Part, ...]:
         """Parts that belong to ``stack``."""
         return tuple(part for part in self.parts if part.stack == stack)
 
-    def version(self, module: str) -> Optional[str]:
+    def version(self, module: str) -> str | None:
         """Version of the first distribution of ``module``, or None."""
         for part in self.parts:
             if part.module == module:
@@ -83,9 +83,9 @@ class Stack:
         return None
 
 
-def _installed() -> Dict[str, str]:
+def _installed() -> dict[str, str]:
     """Versions of every installed distribution, by normalised name."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for dist in metadata.distributions():
         # a half-removed package leaves a folder without a name
         name = dist.metadata['Name'] if dist.metadata else None
@@ -105,7 +105,7 @@ def detect_stack() -> Stack:
         Stack: Name, parts, missing parts and clashes.
     """
     installed = _installed()
-    parts: List[Part] = []
+    parts: list[Part] = []
     for stack, modules in DISTRIBUTIONS.items():
         for module, names in modules.items():
             parts += [
@@ -169,6 +169,6 @@ def mix_message(stack: Stack) -> str:
                       for name in DISTRIBUTIONS)
     return ('the packages of two OpenMMLab stacks are mixed:\n'
             f'{lists}\n'
-            'Both have the same import names and overwrite each other\'s '
-            'files. Remove all of them, then install one stack:\n'
+            'Both have the same import names, and overwrite the files of '
+            'each other. Remove all of them, then install one stack:\n'
             f'{mending(stack)}')

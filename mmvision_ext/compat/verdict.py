@@ -10,7 +10,6 @@ import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from typing import List, Tuple
 
 from . import mmcv_ops
 from .stack import DISTRIBUTIONS, Stack, detect_stack, mending, mix_message
@@ -54,7 +53,7 @@ def _try_import(module: str) -> str:
     return ''
 
 
-def _library_lines() -> Tuple[List[str], List[str]]:
+def _library_lines() -> tuple[list[str], list[str]]:
     """Lines on torch and its company, and what is wrong with them."""
     lines, wrong = [], []
     for name in ('torch', 'torchvision', 'numpy', 'safetensors'):
@@ -84,7 +83,7 @@ def _version(distribution: str) -> str:
         return 'unknown version'
 
 
-def _stack_lines(stack: Stack) -> Tuple[List[str], List[str]]:
+def _stack_lines(stack: Stack) -> tuple[list[str], list[str]]:
     """Lines on the OpenMMLab packages, and what is wrong with them."""
     lines, wrong = [], []
     for module in DISTRIBUTIONS['onedl']:
@@ -109,7 +108,7 @@ def _stack_lines(stack: Stack) -> Tuple[List[str], List[str]]:
     return lines, wrong
 
 
-def _ops_lines() -> Tuple[List[str], List[str]]:
+def _ops_lines() -> tuple[list[str], list[str]]:
     """Lines on mmcv's operators, and what is wrong with them."""
     which = mmcv_ops.mmcv_ops_in_use()
     if find_spec('mmcv') is None:
@@ -144,7 +143,7 @@ def environment_verdict() -> Verdict:
         f'{"python":<12} {platform.python_version()} ({sys.executable})',
         f'{"platform":<12} {platform.platform()}, {os.cpu_count()} CPU cores',
     ]
-    wrong: List[str] = []
+    wrong: list[str] = []
     for part in (_library_lines, lambda: _stack_lines(stack), _ops_lines):
         more, bad = part()
         lines += more
