@@ -67,4 +67,6 @@ _COCO_UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 #: an 80-class model another meaning.
 COCO_CATEGORIES: tuple[dict, ...] = tuple(
     dict(id=i, name=name) for i, name in zip(
-        (i for i in range(1, 91) if i not in _COCO_UNUSED_IDS), _COCO_NAMES))
+        (i for i in range(1, 91) if i not in _COCO_UNUSED_IDS),
+        _COCO_NAMES,
+        strict=True))

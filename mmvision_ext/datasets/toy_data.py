@@ -52,7 +52,7 @@ def make_toy_data(out: str | Path,
                              f'least {least}')
     out = Path(out).expanduser()
     _claim(out, dict(seed=seed, train=train, val=val, size=size))
-    for split, count in zip(_SPLITS, (train, val)):
+    for split, count in zip(_SPLITS, (train, val), strict=True):
         _write_imagenet(out / 'imagenet', split, count, seed, size)
         _write_coco(out / 'coco', split, count, seed, size)
         _write_ade20k(out / 'ade20k', split, count, seed, size)

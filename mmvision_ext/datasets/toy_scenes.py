@@ -3,8 +3,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .toy_classes import (ADE_FLOOR, ADE_GRASS, ADE_OTHER, ADE_SKY, ADE_WALL,
-                          TOY_CLASSES)
+from .toy_classes import (
+    ADE_FLOOR,
+    ADE_GRASS,
+    ADE_OTHER,
+    ADE_SKY,
+    ADE_WALL,
+    TOY_CLASSES,
+)
 from .toy_shapes import paint, place, rasterize
 
 # Tries to find a free place for one object before it is left out.

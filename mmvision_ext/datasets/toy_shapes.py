@@ -75,7 +75,8 @@ def rasterize(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
     y = np.arange(height)[:, None] + 0.5
     x = np.arange(width)[None, :] + 0.5
     inside = np.zeros((height, width), dtype=bool)
-    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0)):
+    ends = np.roll(polygon, -1, axis=0)
+    for (x0, y0), (x1, y1) in zip(polygon, ends, strict=True):
         if y0 == y1:
             continue
         crosses = (y0 <= y) != (y1 <= y)

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmvision_ext.datasets import (COCO_CATEGORIES, TOY_CLASSES, make_scene,
-                                   make_toy_data)
+from mmvision_ext.datasets import (
+    COCO_CATEGORIES,
+    TOY_CLASSES,
+    make_scene,
+    make_toy_data,
+)
 from mmvision_ext.datasets.toy_data import _rle, main
 from mmvision_ext.datasets.toy_shapes import SHAPES, place, rasterize
 
@@ -126,7 +130,8 @@ def test_coco_dataset_reads_it(toy):
         result = load(dict(item, ori_shape=image.shape[:2]))
         masks = result['gt_masks'].to_ndarray()
         boxes = result['gt_bboxes'].numpy()
-        for instance, mask, box in zip(item['instances'], masks, boxes):
+        for instance, mask, box in zip(
+                item['instances'], masks, boxes, strict=True):
             crowds += instance['ignore_flag']
             assert names[instance['bbox_label']] in (
                 'sports ball', 'tv', 'pizza', 'kite', 'airplane', 'skis')

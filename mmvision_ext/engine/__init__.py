@@ -1,0 +1,1 @@
+"""Running: command lines, checks before a run, launching of processes."""
