@@ -7,7 +7,8 @@ conduction after vHeat (arXiv 2405.16555), equations 6 to 8.
 
 import math
 from collections import OrderedDict
-from typing import Optional, Tuple, Union
+from contextlib import nullcontext
+from typing import ContextManager, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -29,6 +30,21 @@ def is_graph_capture() -> bool:
     Nothing that lives longer than the capture may be read or written then.
     """
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def no_autocast(x: Tensor) -> ContextManager:
+    """Context in which operations keep the types they are given.
+
+    Args:
+        x (Tensor): Any tensor of the device meant.
+
+    Returns:
+        ContextManager: One that switches autocast off where it is on.
+    """
+    device = x.device.type
+    if device == 'meta' or not torch.is_autocast_enabled(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def _build_basis(length: int, dtype: torch.dtype,
@@ -165,7 +181,7 @@ def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
     Returns:
         Tensor: Heat after conduction, shape and type of ``x``.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x):
         if not is_low_precision(x.dtype):
             return idct_2d(dct_2d(x) * decay.to(x.dtype))
         # The mean keeps its value (decay 1 at frequency 0). Left in, its

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..ops import (TABLE_RULES, conduct_heat, resize_table,
                    squared_frequencies)
-from ..ops.dct import is_graph_capture
+from ..ops.dct import is_graph_capture, no_autocast
 from .decay_cache import DecayCache
 
 
@@ -32,7 +32,7 @@ def decay_map(freq_embed: Tensor, to_k: nn.Linear) -> Tensor:
         Tensor: Shape (H, W, C), in (0, 1], exactly 1 at [0, 0].
     """
     dtype = torch.promote_types(freq_embed.dtype, torch.float32)
-    with torch.autocast(freq_embed.device.type, enabled=False):
+    with no_autocast(freq_embed):
         diffusivity = F.relu(
             F.linear(
                 freq_embed.to(dtype), to_k.weight.to(dtype),

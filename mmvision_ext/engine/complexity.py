@@ -1,0 +1,65 @@
+"""The one counter of parameters and multiply-adds that the suite uses."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Size and cost of a network for one image.
+
+    Args:
+        params (int): Parameters.
+        macs (int): Multiply-adds of convolutions, linear layers and matrix
+            products, and five operations an element of a LayerNorm: what
+            fvcore and mmengine.analysis count. Decay maps are included, as
+            in training.
+        inference_macs (int): The same for the second image of a size, when
+            what depends on weights and size alone is there already.
+    """
+
+    params: int
+    macs: int
+    inference_macs: int
+
+
+def _layer_norm_flops(shape: tuple[int, ...], *args: object,
+                      **kwargs: object) -> int:
+    # Everything is counted as two operations a multiply-add.
+    return 2 * 5 * math.prod(shape)
+
+
+def count_complexity(model: nn.Module,
+                     image_size: tuple[int, int],
+                     in_channels: int = 3) -> Complexity:
+    """Count parameters and multiply-adds of one image.
+
+    Args:
+        model (nn.Module): Takes images of shape (1, in_channels, H, W). It
+            is left as it was.
+        image_size (tuple[int, int]): Height and width in pixels.
+        in_channels (int): Channels of the image. Defaults to 3.
+
+    Returns:
+        Complexity: The counts.
+    """
+    # Shapes are enough to count, and on the meta device they cost nothing.
+    model = copy.deepcopy(model).to('meta').eval()
+    image = torch.zeros(1, in_channels, *image_size, device='meta')
+    # The first call fills the caches of evaluation.
+    first, second = (_macs(model, image) for _ in range(2))
+    params = sum(p.numel() for p in model.parameters())
+    return Complexity(params, first, second)
+
+
+@torch.no_grad()
+def _macs(model: nn.Module, image: Tensor) -> int:
+    mapping = {torch.ops.aten.native_layer_norm: _layer_norm_flops}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        model(image)
+    return counter.get_total_flops() // 2
