@@ -83,7 +83,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=['mmvision_ext', 'mmvision_ext.*']),
-    package_data={'mmvision_ext': ['py.typed']},
+    package_data={'mmvision_ext': ['py.typed', 'quickstart/page.css']},
     zip_safe=False,
     python_requires='>=3.10,<3.13',
     install_requires=['numpy', 'safetensors', 'torch>=2.1'],

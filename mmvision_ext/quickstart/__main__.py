@@ -1,0 +1,128 @@
+"""``python -m mmvision_ext.quickstart``, what tools/quickstart.sh runs."""
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..datasets.toy_data import make_toy_data
+from .page import write_page
+from .predictions import Predictions, predict
+from .summary import Result, clock, text_table
+from .tasks import TASKS
+from .training import Record, TrainingError, train
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much the quickstart does.
+
+    Args:
+        train (int): Images for training, each layout.
+        val (int): Images for validation, each layout.
+        options (tuple[str, ...]): Changes to every config.
+        examples (int): Images shown of each task but classification.
+    """
+    train: int = 400
+    val: int = 60
+    options: tuple[str, ...] = ()
+    examples: int = 4
+
+
+FULL = Scale()
+#: Only to see that every part runs: nothing is learnt.
+FAST = Scale(
+    train=12, val=6,
+    options=('train_cfg.max_iters=2', 'train_cfg.val_interval=2',
+             'train_dataloader.batch_size=2',
+             'default_hooks.logger.interval=1',
+             'default_hooks.checkpoint.interval=2'),
+    examples=2)
+
+
+def run(out: Path, scale: Scale = FULL) -> Path:
+    """Make data, train the three tasks, print the table, write the page.
+
+    Args:
+        out (Path): Where everything goes; what an earlier call left there
+            is replaced.
+        scale (Scale): How much to do. Defaults to :data:`FULL`.
+
+    Returns:
+        Path: The page.
+
+    Raises:
+        TrainingError: If a training failed.
+        OSError: If the folder cannot be written.
+    """
+    begin = time.monotonic()
+    print('Generating images', flush=True)
+    data = make_toy_data(out / 'data', train=scale.train, val=scale.val)
+    results = []
+    print('Training on them', flush=True)
+    for task in TASKS:
+        if not task.config_path.is_file():
+            raise TrainingError(f'{task.config_path} does not exist; the '
+                                'quickstart runs from a checkout of the '
+                                'repository')
+        record = train(task, data, out / task.name, scale.options)
+        count = 12 if task.name == 'classification' else scale.examples
+        results.append(
+            Result(record, _predict_quietly(record, count),
+                   (scale.train, scale.val)))
+    page = out / 'index.html'
+    write_page(page, results, time.monotonic() - begin)
+    print(f'\n{text_table(results)}\n\n'
+          f'{clock(time.monotonic() - begin)} minutes in all; the page with '
+          f'curves and pictures:\n  {page.resolve()}')
+    return page
+
+
+def _predict_quietly(record: Record, count: int) -> Predictions:
+    """Predict; what the libraries print joins the log of the training."""
+    log = record.folder.parent / 'train.log'
+    with open(log, 'a') as file, redirect_stdout(file), redirect_stderr(
+            file), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return predict(record, count)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line.
+
+    Args:
+        argv (Sequence[str], optional): The arguments, those of the process
+            by default.
+
+    Returns:
+        int: The exit status.
+    """
+    parser = argparse.ArgumentParser(
+        prog='quickstart.sh',
+        description='Train vHeat on generated images as a classifier, in '
+        'Mask R-CNN and in UPerNet, and write a page about it.')
+    parser.add_argument(
+        '--out', type=Path, default=Path('work_dirs/quickstart'),
+        metavar='DIR', help='where everything goes (default: %(default)s)')
+    parser.add_argument(
+        '--fast', action='store_true',
+        help='two iterations a task, only to see that every part runs')
+    args = parser.parse_args(argv)
+    try:
+        run(args.out.expanduser(), FAST if args.fast else FULL)
+    except KeyboardInterrupt:
+        print('interrupted; the next call starts over', file=sys.stderr)
+        return 130
+    except (TrainingError, OSError) as error:
+        print(f'quickstart.sh: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""The page of the quickstart: one HTML file that needs no other."""
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from html import escape
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .charts import loss_chart
+from .heat import heat_section
+from .pictures import img, label_map, objects_svg
+from .predictions import Example
+from .summary import HEADER, Result, cells, clock, percent, text_table
+from .tasks import Task
+
+_REPORTED = ('torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
+             'onedl-mmsegmentation', 'onedl-mmpretrain', 'mmengine',
+             'mmcv-lite', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
+
+
+def write_page(path: Path, results: Sequence[Result], seconds: float) -> None:
+    """Write the page.
+
+    Args:
+        path (Path): The file.
+        results (Sequence[Result]): A result a task, in the order of
+            ``TASKS``.
+        seconds (float): Time of the whole quickstart so far.
+    """
+    style = Path(__file__).with_name('page.css').read_text('utf-8')
+    by_name = {result.record.task.name: result for result in results}
+    body = ''.join([
+        _head(results, seconds),
+        _curves(results),
+        _classification(by_name['classification']),
+        _detection(by_name['detection']),
+        _segmentation(by_name['segmentation']),
+        heat_section(by_name['segmentation'].predictions),
+        _next_steps(),
+        _footer(results),
+    ])
+    path.write_text(
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, '
+        'initial-scale=1"><title>vHeat quickstart</title>'
+        f'<style>{style}</style></head><body><div class="band"></div>'
+        f'<main>{body}</main></body></html>\n', 'utf-8')
+
+
+def _head(results: Sequence[Result], seconds: float) -> str:
+    rows = []
+    for result in results:
+        record = result.record
+        first, *rest = (escape(cell) for cell in cells(result))
+        metrics = '<br>'.join(
+            f'{name} <span>{percent(record.before[name])} →</span> '
+            f'<b>{percent(record.after[name])}</b>'
+            for name in record.before)
+        rows.append(
+            f'<tr><th scope="row">{first}</th>' +
+            ''.join(f'<td class="number">{cell}</td>' for cell in rest) +
+            f'<td class="metric">{metrics}</td></tr>')
+    heads = ''.join(
+        f'<th scope="col"{_number(i)}>{name.capitalize()}</th>'
+        for i, name in enumerate(HEADER))
+    return (
+        '<header><h1>vHeat learns three tasks</h1><p class="soft">The same '
+        'backbone, vHeat-nano, was trained from scratch as a classifier, in '
+        'Mask R-CNN and in UPerNet, each on images generated for the '
+        'purpose, through the same configs and loops that serve ImageNet, '
+        f'COCO and ADE20K. All of it took {clock(seconds)} minutes on '
+        f'{_device()}.</p></header><div class="scroll">'
+        f'<table class="summary"><thead><tr>{heads}</tr></thead><tbody>'
+        f'{"".join(rows)}</tbody></table></div><p class="soft">Images: for '
+        'training + for validation. Time: minutes, with start-up and both '
+        'validations. Before: the network with its initial weights. The '
+        'shapes are easy; these figures show that training works, not how '
+        'good vHeat is.</p>')
+
+
+def _number(column: int) -> str:
+    return ' class="number"' if 0 < column < len(HEADER) - 1 else ''
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return escape(torch.cuda.get_device_name())
+    threads = torch.get_num_threads()
+    return f'{threads} CPU thread{"s" if threads > 1 else ""}'
+
+
+def _curves(results: Sequence[Result]) -> str:
+    figures = ''.join(
+        f'<figure class="card"><h3>{escape(r.record.task.title)}</h3>' +
+        loss_chart(r.record.steps, r.record.losses,
+                   f'Training loss of {r.record.task.title}') + '</figure>'
+        for r in results)
+    return ('<section><h2>Training loss</h2><p class="soft">Sum of all '
+            'losses of the task over iterations, mean of the last ten.</p>'
+            f'<div class="grid three">{figures}</div></section>')
+
+
+def _classification(result: Result) -> str:
+    task = result.record.task
+    tiles = ''.join(
+        _tile(task, example) for example in result.predictions.examples)
+    return (f'<section><h2>{task.title}</h2><p class="soft">The first '
+            'validation images of each class in turn, with the predicted '
+            'class and its probability.</p>'
+            f'<div class="grid six">{tiles}</div></section>')
+
+
+def _tile(task: Task, example: Example) -> str:
+    guess = int(np.argmax(example.prediction))
+    truth = task.classes[example.truth]
+    right = guess == example.truth
+    verdict = (f'<span class="verdict {"right" if right else "wrong"}">'
+               f'{"✓" if right else "✗"} {task.classes[guess]}</span> '
+               f'{percent(example.prediction[guess])}')
+    if not right:
+        verdict += f'<br>it is a {truth}'
+    return (f'<figure>{img(example.image, f"a {truth}")}'
+            f'<figcaption>{verdict}</figcaption></figure>')
+
+
+def _detection(result: Result) -> str:
+    task, palette = result.record.task, result.predictions.palette
+    cards = []
+    for number, example in enumerate(result.predictions.examples, 1):
+        sides = ''.join(
+            f'<figure><span class="column">{name}</span>' + objects_svg(
+                example.image, objects, task.classes, palette,
+                f'{name} of validation image {number}') + '</figure>'
+            for name, objects in (('ground truth', example.truth),
+                                  ('prediction', example.prediction)))
+        cards.append(f'<div class="card grid pair">{sides}</div>')
+    return (f'<section><h2>{task.title}</h2><p class="soft">Boxes and masks '
+            'on the first validation images; predictions with a score from '
+            f'0.5 on.</p><div class="grid pairs">{"".join(cards)}</div>'
+            '</section>')
+
+
+def _segmentation(result: Result) -> str:
+    task, palette = result.record.task, result.predictions.palette
+    cards = []
+    for number, example in enumerate(result.predictions.examples, 1):
+        counted = example.truth != 255
+        share = (example.prediction == example.truth)[counted].mean()
+        pictures = (('image', example.image),
+                    ('ground truth', label_map(example.truth, palette)),
+                    ('prediction', label_map(example.prediction, palette)))
+        sides = ''.join(
+            f'<figure><span class="column">{name}</span>'
+            f'{img(picture, f"{name} {number}")}</figure>'
+            for name, picture in pictures)
+        cards.append(
+            f'<figure class="card"><div class="grid triple">{sides}</div>'
+            f'<figcaption>{percent(share)} of the pixels right</figcaption>'
+            '</figure>')
+    legend = ''.join(
+        f'<li><i style="background:rgb{tuple(colour)}"></i>{name}</li>'
+        for name, colour in zip(task.classes, palette))
+    return (f'<section><h2>{task.title}</h2><p class="soft">The first '
+            'validation images. Grey pixels belong to no class and do not '
+            f'count.</p><ul class="legend">{legend}</ul>'
+            f'<div class="grid pairs">{"".join(cards)}</div></section>')
+
+
+def _next_steps() -> str:
+    return (
+        '<section><h2>Where to go from here</h2><p>With data of your own in '
+        'one of the usual layouts, the same three tasks:</p><pre><code>'
+        'python tools/train.py configs/vheat/vheat-tiny_16xb128_in1k.py '
+        '--data-root IMAGENET\n'
+        'bash tools/dist_train.sh configs/vheat/maskrcnn_vheat_tiny_1x_coco'
+        '.py 8 --data-root COCO\n'
+        'bash tools/dist_train.sh configs/vheat/upernet_vheat_ade20k.py 8 '
+        '--data-root ADE20K</code></pre><p>The README tells which commands '
+        'and options there are, and how released weights are used.</p>'
+        '</section>')
+
+
+def _footer(results: Sequence[Result]) -> str:
+    versions = []
+    for name in _REPORTED:
+        try:
+            versions.append(f'{name} {metadata.version(name)}')
+        except metadata.PackageNotFoundError:
+            continue
+    table = escape(text_table(results)).replace('--', '&#45;&#45;')
+    return (f'<!--\n{table}\n--><footer>Made by <code>bash '
+            f'tools/quickstart.sh</code> with Python '
+            f'{platform.python_version()}, {", ".join(versions)}; seed 0.'
+            '</footer>')

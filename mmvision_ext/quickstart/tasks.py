@@ -1,0 +1,61 @@
+"""The three tasks of the quickstart."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import mmvision_ext
+
+from ..datasets.toy_classes import TOY_CLASSES
+
+#: The generated files bear names of COCO and ADE20K; people see the shapes.
+SHAPES = tuple(item.shape for item in TOY_CLASSES)
+#: In the order of COCO's ids, which is how mmdet numbers them.
+COCO_SHAPES = tuple(
+    item.shape for item in sorted(TOY_CLASSES, key=lambda c: c.coco_id))
+GROUNDS = ('wall', 'sky', 'floor', 'grass')
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training of the quickstart.
+
+    Args:
+        name (str): Short name, also of its folder.
+        title (str): What the network does, for people.
+        config (str): File name in ``configs/quickstart``.
+        layout (str): Folder of the generated data that it reads.
+        metrics (dict[str, str]): Metrics to report, from the name in the log
+            to the name shown.
+        classes (tuple[str, ...]): Names of the classes, for people, in the
+            order of the config.
+        percent (bool): Whether the log gives the metrics in percent.
+            Defaults to True.
+    """
+    name: str
+    title: str
+    config: str
+    layout: str
+    metrics: dict[str, str]
+    classes: tuple[str, ...] = SHAPES
+    percent: bool = True
+
+    @property
+    def config_path(self) -> Path:
+        """The config in the checkout that the package is part of."""
+        root = Path(mmvision_ext.__file__).resolve().parents[1]
+        return root / 'configs' / 'quickstart' / self.config
+
+
+TASKS: tuple[Task, ...] = (
+    Task('classification', 'Classification',
+         'vheat-nano_toy_cls.py', 'imagenet', {'accuracy/top1': 'top-1'}),
+    Task('detection', 'Mask R-CNN',
+         'maskrcnn_vheat_nano_toy_det.py', 'coco', {
+             'coco/bbox_mAP_50': 'box AP50',
+             'coco/segm_mAP_50': 'mask AP50',
+         }, classes=COCO_SHAPES, percent=False),
+    Task('segmentation', 'UPerNet',
+         'upernet_vheat_nano_toy_seg.py', 'ade20k', {'mIoU': 'mIoU'},
+         classes=GROUNDS + SHAPES),
+)

@@ -1,0 +1,190 @@
+"""A training of the quickstart: run it, follow it, read what it logged."""
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .tasks import Task
+
+#: A line that mmengine logs while it trains by iterations.
+_PROGRESS = re.compile(
+    r'Iter\(train\) *\[ *(?P<step>\d+)/(?P<total>\d+)\]'
+    r'.*? eta: (?P<eta>[\d:]+).*? loss: (?P<loss>[\d.naif]+)')
+
+
+class TrainingError(RuntimeError):
+    """A training that ended with an error."""
+
+
+@dataclass
+class Record:
+    """What a training left behind.
+
+    Args:
+        task (Task): The task.
+        folder (Path): Folder of the run, with ``vis_data`` in it.
+        checkpoint (Path): The last checkpoint.
+        steps (list[int]): Iterations at which the loss was logged.
+        losses (list[float]): The loss at each of them.
+        before (dict[str, float]): Each metric of the untrained network, in
+            [0, 1], by the name shown.
+        after (dict[str, float]): The same of the trained one.
+        seconds (float): Time of the whole training, start-up and validation
+            included.
+    """
+    task: Task
+    folder: Path
+    checkpoint: Path
+    steps: list[int]
+    losses: list[float]
+    before: dict[str, float]
+    after: dict[str, float]
+    seconds: float
+
+    @property
+    def config(self) -> Path:
+        """The config as it was run."""
+        return self.folder / 'vis_data' / 'config.py'
+
+
+def train(task: Task,
+          data: Path,
+          folder: Path,
+          options: Sequence[str] = ()) -> Record:
+    """Train a task as a process of its own, showing how far it is.
+
+    Everything that the training prints goes to ``train.log`` in ``folder``.
+
+    Args:
+        task (Task): The task.
+        data (Path): Root of the generated data.
+        folder (Path): Work directory of the training.
+        options (Sequence[str]): Further ``KEY=VALUE`` for the config.
+
+    Returns:
+        Record: What it left behind.
+
+    Raises:
+        TrainingError: If the training failed; the message ends with the
+            last lines of the log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / 'train.log'
+    command = [
+        sys.executable, '-c',
+        'import sys; from mmvision_ext.engine.launch import train; '
+        'sys.exit(train())',
+        str(task.config_path), '--work-dir', str(folder), '--data-root',
+        str(data / task.layout)
+    ]
+    if options:
+        command += ['--cfg-options', *options]
+    begin = time.monotonic()
+    status = _follow(task, command, log)
+    seconds = time.monotonic() - begin
+    if status:
+        tail = '\n'.join(
+            '    ' + line for line in log.read_text().splitlines()[-15:])
+        raise TrainingError(f'the training of {task.title} ended with status '
+                            f'{status}; the end of {log}:\n{tail}')
+    return read_record(task, folder, seconds)
+
+
+def _follow(task: Task, command: list[str], log: Path) -> int:
+    """Run the command, keep its output, show the progress."""
+    progress = _Progress(f'  {task.title:<15}')
+    with open(log, 'w') as file, subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace') as process:
+        try:
+            for line in process.stdout or ():
+                file.write(line)
+                match = _PROGRESS.search(line)
+                if match:
+                    progress.show(match)
+        except KeyboardInterrupt:
+            # The child got the signal too; give it time to end by itself.
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+        finally:
+            progress.end()
+    return process.returncode
+
+
+class _Progress:
+    """One line that is rewritten on a terminal, a few lines elsewhere."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.rewrite = sys.stdout.isatty()
+        self.quarter = -1
+
+    def show(self, match: re.Match) -> None:
+        step, total = int(match['step']), int(match['total'])
+        text = (f'{self.label} {step:>4}/{total}  loss {match["loss"]}  '
+                f'eta {match["eta"]}')
+        if self.rewrite:
+            print(f'\r{text}\x1b[K', end='', flush=True)
+        elif 4 * step // total > self.quarter:
+            self.quarter = 4 * step // total
+            print(text, flush=True)
+
+    def end(self) -> None:
+        if self.rewrite:
+            print(flush=True)
+
+
+def read_record(task: Task, folder: Path, seconds: float) -> Record:
+    """Read the scalars and the last checkpoint of a finished training.
+
+    Args:
+        task (Task): The task.
+        folder (Path): Its work directory.
+        seconds (float): How long it took.
+
+    Returns:
+        Record: What was found, of the last run if there are several.
+
+    Raises:
+        TrainingError: If the run has no scalars, no validation before and
+            after, or no checkpoint.
+    """
+    runs = sorted(folder.glob('*/vis_data/scalars.json'))
+    pointer = folder / 'last_checkpoint'
+    if not runs or not pointer.is_file():
+        raise TrainingError(f'{folder} holds no finished training')
+    lines = runs[-1].read_text().splitlines()
+    rows = [json.loads(line) for line in lines if line.strip()]
+    train_rows = [row for row in rows if 'loss' in row]
+    val_rows = [row for row in rows if set(task.metrics) <= set(row)]
+    if not train_rows or len(val_rows) < 2:
+        raise TrainingError(
+            f'{runs[-1]} has {len(train_rows)} rows of losses and '
+            f'{len(val_rows)} of {", ".join(task.metrics)}; expected a loss '
+            'and a validation before and after')
+    scale = 0.01 if task.percent else 1.
+    before, after = ({
+        shown: row[name] * scale
+        for name, shown in task.metrics.items()
+    } for row in (val_rows[0], val_rows[-1]))
+    return Record(
+        task=task,
+        folder=runs[-1].parents[1],
+        checkpoint=Path(pointer.read_text().strip()),
+        steps=[row['step'] for row in train_rows],
+        losses=[row['loss'] for row in train_rows],
+        before=before,
+        after=after,
+        seconds=seconds)
