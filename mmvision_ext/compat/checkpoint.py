@@ -123,6 +123,9 @@ def _explain(path: Source, name: str, error: Exception) -> str:
     if 'TorchScript' in text:
         return (f'{name}: this is a TorchScript archive, which contains code; '
                 'save the state dict of the module instead')
+    if 'deserialize' in text and 'device' in text:
+        return (f'{name}: its tensors are on a device that is not here; give '
+                f"map_location='cpu' ({_last_line(text)})")
     if isinstance(error, pickle.UnpicklingError):
         refused = _refused_globals(path)
         if refused:
@@ -285,7 +288,7 @@ def _allowed_globals() -> tuple[_Entry, ...]:
     Nor is numpy's object type, whose arrays hold anything.
     """
     import numpy as np
-    core = getattr(np, '_core', None) or np.core
+    core = np.core if np.__version__.startswith('1.') else np._core
     allowed: list[_Entry] = [slice]
     # numpy 2 renamed numpy.core; a file keeps the name of its day
     for package in ('numpy.core', 'numpy._core'):

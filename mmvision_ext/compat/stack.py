@@ -137,14 +137,20 @@ def mending(stack: Stack) -> str:
     """
     # All go: each has overwritten files of another.
     names = ' '.join(part.distribution for part in stack.parts)
+    lines = [f'pip uninstall -y {names}']
     if stack.name == 'mixed':
-        return (f'    pip uninstall -y {names}\n'
-                "    pip install 'mmvision_ext[onedl]'      # the maintained "
-                'forks\n'
-                "    pip install 'mmvision_ext[openmmlab]'  # or, instead of "
-                'it, the original packages')
-    return (f'    pip uninstall -y {names}\n'
-            f"    pip install 'mmvision_ext[{stack.name}]'")
+        lines += [
+            f'{installing("onedl")}  # the maintained forks, or',
+            f'{installing("openmmlab")}  # the original packages'
+        ]
+    else:
+        lines.append(installing(stack.name))
+    return '\n'.join(f'    {line}' for line in lines)
+
+
+def installing(stack: str) -> str:
+    """Command that installs a stack, in the root of the repository."""
+    return f"pip install -c requirements/{stack}.txt -e '.[{stack}]'"
 
 
 def check_stack() -> Stack:

@@ -12,7 +12,14 @@ from importlib import metadata
 from importlib.util import find_spec
 
 from . import mmcv_ops
-from .stack import DISTRIBUTIONS, Stack, detect_stack, mending, mix_message
+from .stack import (
+    DISTRIBUTIONS,
+    Stack,
+    detect_stack,
+    installing,
+    mending,
+    mix_message,
+)
 
 # What has to be imported to know that a package works: the top module alone
 # of mmdet, mmseg or mmpretrain checks versions and no more.
@@ -99,7 +106,7 @@ def _stack_lines(stack: Stack) -> tuple[list[str], list[str]]:
             wrong.append(f'{module} cannot be imported: {error}')
     if stack.name == 'none' and find_spec('mmengine') is None:
         wrong.append('no OpenMMLab packages are installed: '
-                     "pip install 'mmvision_ext[onedl]'")
+                     f'{installing("onedl")}')
     if stack.name == 'mixed':
         wrong.append(mix_message(stack))
     elif stack.clashes:
@@ -123,7 +130,9 @@ def _ops_lines() -> tuple[list[str], list[str]]:
     line = f'{"mmcv ops":<12} {which} ({where})'
     if error:
         return [f'{line}  cannot be imported: {error}'
-                ], [f'the mmcv operators cannot be imported: {error}']
+                ], [f'the mmcv operators cannot be imported: {error}. A '
+                    'compiled extension has to be built for the torch in '
+                    f'use:\n    {mmcv_ops.how_to_compile()}']
     return [line], []
 
 

@@ -289,6 +289,15 @@ def test_missing_file_and_folder(tmp_path):
         safe_load(tmp_path)
 
 
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason='about machines without CUDA')
+def test_missing_device_is_explained(tmp_path):
+    path = tmp_path / 'w.pth'
+    torch.save({'w': torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError, match="w.pth.*map_location='cpu'"):
+        safe_load(path, 'cuda')
+
+
 def test_torchscript_is_refused(tmp_path):
     path = tmp_path / 'script.pt'
     torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), path)

@@ -81,8 +81,16 @@ def test_a_mix_is_refused_and_can_be_mended(own, foreign, installed):
     removal = next(
         line for line in message.splitlines() if 'pip uninstall -y' in line)
     assert set(removal.split()[3:]) == {*own, foreign}
-    assert "pip install 'mmvision_ext[onedl]'" in message
-    assert "pip install 'mmvision_ext[openmmlab]'" in message
+    for extra in ('onedl', 'openmmlab'):
+        assert (f"pip install -c requirements/{extra}.txt -e '.[{extra}]'"
+                in message)
+
+
+def test_commands_that_mend_exist(repo_root):
+    setup_py = (repo_root / 'setup.py').read_text()
+    for extra in ('onedl', 'openmmlab'):
+        assert (repo_root / 'requirements' / f'{extra}.txt').is_file()
+        assert f"'{extra}':" in setup_py
 
 
 def test_two_builds_of_one_package_clash(installed):
