@@ -92,7 +92,8 @@ def _allowance() -> Iterator[None]:
     before = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals([
-        *(entry for entry in before if entry is not getattr),
+        *(entry for entry in before
+          if entry is not getattr and _full_name(entry) != GETATTR),
         *_allowed_globals()
     ])
     try:

@@ -138,7 +138,8 @@ def test_getattr_reaches_no_other_function(tmp_path, marker):
 def test_getattr_allowed_elsewhere_stays_refused_here(tmp_path, marker):
     path = tmp_path / 'evil.pth'
     torch.save(Runs(getattr, torch.Tensor, 'numpy'), path)
-    torch.serialization.add_safe_globals([getattr, Runs])
+    torch.serialization.add_safe_globals(
+        [getattr, (getattr, 'builtins.getattr'), Runs])
     before = set(torch.serialization.get_safe_globals())
     try:
         assert_refused(marker, 'builtins.getattr', safe_load, path, path=path)
