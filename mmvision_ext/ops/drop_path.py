@@ -1,6 +1,5 @@
 """Stochastic depth."""
 
-import torch
 from torch import Tensor, nn
 
 

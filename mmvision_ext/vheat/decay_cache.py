@@ -39,7 +39,7 @@ class DecayCache:
 
     def clear(self) -> None:
         """Forget every map."""
-        self._maps: 'OrderedDict[Hashable, Tuple[Fingerprint, Tensor]]' = \
+        self._maps: OrderedDict[Hashable, Tuple[Fingerprint, Tensor]] = \
             OrderedDict()
         self.bytes = 0
 

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import (TABLE_RULES, conduct_heat, resize_table,
-                   squared_frequencies)
+from ..ops import TABLE_RULES, conduct_heat, resize_table, squared_frequencies
 from ..ops.dct import is_graph_capture, no_autocast
 from .decay_cache import DecayCache
 

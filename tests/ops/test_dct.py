@@ -7,8 +7,13 @@ import pytest
 import torch
 from scipy.fft import dctn, idctn
 
-from mmvision_ext.ops import (conduct_heat, dct_2d, dct_basis, idct_2d,
-                              squared_frequencies)
+from mmvision_ext.ops import (
+    conduct_heat,
+    dct_2d,
+    dct_basis,
+    idct_2d,
+    squared_frequencies,
+)
 
 SIZES = [(1, 1), (1, 7), (5, 1), (8, 8), (13, 6), (56, 31)]
 
