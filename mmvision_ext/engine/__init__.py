@@ -1,1 +1,1 @@
-"""Running: command lines, checks before a run, launching of processes."""
+"""Running: command lines, checks before a run, launching, building."""

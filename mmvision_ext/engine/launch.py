@@ -125,7 +125,18 @@ def _explain(error: Exception) -> str | None:
         return f'{error.filename}: {error.strerror}'
     if isinstance(error, KeyError) and 'is not in the' in text:
         return text.partition('\n')[0]
+    if isinstance(error, TypeError) and _raised_by(error) == 'build_from_cfg':
+        # An argument that the type does not take, or one that it misses.
+        return f'{text}: check the config'
     return None
+
+
+def _raised_by(error: Exception) -> str:
+    """Name of the function that raised an error."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_name if trace is not None else ''
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -274,15 +285,20 @@ def latest_checkpoint(work_dir: str) -> str | None:
 
 
 def _dump_predictions(cfg: Any, out: str) -> None:
-    if not out.endswith(('.pkl', '.pickle')):
+    evaluator = cfg.test_evaluator
+    several = isinstance(evaluator, (list, tuple))
+    metrics = list(evaluator) if several else [evaluator]
+    scope = cfg.get('default_scope')
+    if scope == 'mmseg':
+        # A pickle of its predictions would hold a score map of every class.
+        metrics[0] = dict(metrics[0], output_dir=out)
+    elif not out.endswith(('.pkl', '.pickle')):
         raise LaunchError(f'--out {out}: expected a file name ending in .pkl')
-    metrics = cfg.test_evaluator
-    metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [
-        metrics]
-    # mmdet's own dump compresses the masks.
-    kind = ('DumpDetResults'
-            if cfg.get('default_scope') == 'mmdet' else 'DumpResults')
-    cfg.test_evaluator = [*metrics, dict(type=kind, out_file_path=out)]
+    else:
+        # mmdet's own dump compresses the masks.
+        kind = 'DumpDetResults' if scope == 'mmdet' else 'DumpResults'
+        metrics.append(dict(type=kind, out_file_path=out))
+    cfg.test_evaluator = metrics
 
 
 def _draw_predictions(cfg: Any, folder: str) -> None:

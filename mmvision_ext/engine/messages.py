@@ -83,7 +83,12 @@ def catch_interrupt(line: str) -> Iterator[Interrupt]:
         yield interrupt
         return
 
+    owner = os.getpid()
+
     def handle(number: int, frame: FrameType | None) -> None:
+        # Forked loader workers inherit this; the owner ends them.
+        if os.getpid() != owner:
+            return
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupt.seen = True
         report(line)

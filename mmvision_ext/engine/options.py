@@ -126,7 +126,9 @@ def test_parser() -> argparse.ArgumentParser:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--out', help='write the predictions to this .pkl file')
+        '--out',
+        help='write the predictions: mmdet and mmpretrain to this .pkl file, '
+        'mmseg into this directory, as label images')
     parser.add_argument(
         '--show-dir', help='draw the predictions into this directory')
     parser.add_argument(
@@ -155,11 +157,13 @@ def merge_options(cfg: Any, options: dict[str, Any]) -> None:
     """
     for key, value in options.items():
         _check_option(cfg, key, value)
-        try:
-            cfg.merge_from_dict({key: value})
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise LaunchError(f'--cfg-options {key}={value}: does not fit '
-                              f'the config: {_first_line(error)}') from error
+    try:
+        # All at once, so that the order of a _delete_ does not matter.
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        pairs = ' '.join(f'{key}={value}' for key, value in options.items())
+        raise LaunchError(f'--cfg-options {pairs}: does not fit the config: '
+                          f'{_first_line(error)}') from error
 
 
 def _check_option(cfg: Any, key: str, value: Any) -> None:
