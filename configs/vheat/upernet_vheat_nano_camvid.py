@@ -19,8 +19,14 @@ _base_ = [
 custom_imports = dict(imports=['mmvision_ext'], allow_failed_imports=False)
 
 num_classes = 11
-width = 64
-norm_cfg = dict(type='BN', requires_grad=True)
+width = 32
+# Batches of 4 leave 4 values a channel in the coarsest pooling of the head:
+# too few for batch norm.
+norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
+# 1 / log(1.1 + share of the pixels), with a mean of 1.
+class_weight = [
+    0.58, 0.48, 1.34, 0.39, 1.03, 0.77, 1.32, 1.33, 0.94, 1.39, 1.43
+]
 crop_size = (256, 256)
 data_preprocessor = dict(size=crop_size)
 model = dict(
@@ -36,12 +42,10 @@ model = dict(
         in_channels=[24, 48, 96, 192],
         channels=width,
         num_classes=num_classes,
-        norm_cfg=norm_cfg),
-    auxiliary_head=dict(
-        in_channels=96,
-        channels=width,
-        num_classes=num_classes,
-        norm_cfg=norm_cfg))
+        norm_cfg=norm_cfg,
+        loss_decode=dict(class_weight=class_weight)),
+    # It would take a sixth of the time.
+    auxiliary_head=None)
 
 # The stock ADE20K type knows 150 names; these images have 11 of their own.
 dataset_type = 'BaseSegDataset'
@@ -72,7 +76,7 @@ test_pipeline = [
     dict(type='PackSegInputs')
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     dataset=dict(
         type=dataset_type,
@@ -96,8 +100,8 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-max_iters = 1000
-train_cfg = dict(max_iters=max_iters, val_interval=500)
+max_iters = 4200
+train_cfg = dict(max_iters=max_iters, val_interval=1400)
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
@@ -108,17 +112,17 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(
-        type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=50),
+        type='LinearLR', start_factor=1e-2, by_epoch=False, begin=0, end=100),
     dict(
         type='PolyLR',
         eta_min=0.0,
         power=1.0,
-        begin=50,
+        begin=100,
         end=max_iters,
         by_epoch=False)
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+auto_scale_lr = dict(enable=False, base_batch_size=4)
 default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(interval=500, max_keep_ckpts=1))
+    logger=dict(interval=100),
+    checkpoint=dict(interval=1400, max_keep_ckpts=1))
 randomness = dict(seed=0)
