@@ -6,7 +6,11 @@ Source:   recipe of our own, sized for two minutes
 Hardware: 2 CPU cores, no GPU
 Status:   not run
 """
-_base_ = '../vheat/maskrcnn_vheat_nano_nuclei.py'
+_base_ = [
+    '../_base_/models/mask-rcnn_r50_fpn.py',
+    '../_base_/datasets/coco_instance.py',
+    '../_base_/schedules/schedule_1x.py', '../_base_/default_runtime_det.py'
+]
 custom_imports = dict(
     imports=['mmvision_ext', 'mmvision_ext.quickstart'],
     allow_failed_imports=False)
@@ -21,12 +25,32 @@ metainfo = dict(
              (214, 180, 40), (72, 118, 240)])
 data_root = 'data/toy/coco/'
 scale = (192, 192)
+width = 64
+# Narrow heads and few proposals: there are few objects in an image.
 model = dict(
-    backbone=dict(img_size=192),
+    backbone=dict(
+        _delete_=True,
+        type='mmvision_ext.VHeat',
+        arch='nano',
+        img_size=192,
+        out_indices=(0, 1, 2, 3)),
+    neck=dict(in_channels=[24, 48, 96, 192], out_channels=width),
+    rpn_head=dict(
+        in_channels=width,
+        feat_channels=width,
+        anchor_generator=dict(scales=[4])),
     roi_head=dict(
-        bbox_head=dict(num_classes=len(classes)),
-        mask_head=dict(num_classes=len(classes))),
-    # Few objects, so few proposals and samples are enough.
+        bbox_roi_extractor=dict(out_channels=width),
+        bbox_head=dict(
+            in_channels=width,
+            fc_out_channels=256,
+            num_classes=len(classes)),
+        mask_roi_extractor=dict(out_channels=width),
+        mask_head=dict(
+            num_convs=2,
+            in_channels=width,
+            conv_out_channels=width,
+            num_classes=len(classes))),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=300, max_per_img=100),
         rcnn=dict(sampler=dict(num=64))),
@@ -50,10 +74,12 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=4,
+    num_workers=1,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(
         data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
 val_dataloader = dict(
+    num_workers=1,
     dataset=dict(
         data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
 test_dataloader = val_dataloader
@@ -67,6 +93,14 @@ train_cfg = dict(
     type='IterBasedTrainLoop',
     max_iters=max_iters,
     val_interval=max_iters)
+optim_wrapper = dict(
+    optimizer=dict(
+        _delete_=True,
+        type='AdamW',
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, end=20),
     dict(
@@ -81,3 +115,4 @@ default_hooks = dict(
     logger=dict(interval=5, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=max_iters))
 custom_hooks = [dict(type='mmvision_ext.InitialValHook')]
+randomness = dict(seed=0)

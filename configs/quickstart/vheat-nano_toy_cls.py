@@ -6,7 +6,7 @@ Source:   recipe of our own, sized for a minute
 Hardware: 2 CPU cores, no GPU
 Status:   not run
 """
-_base_ = '../vheat/vheat-nano_cifar10.py'
+_base_ = '../_base_/default_runtime_cls.py'
 custom_imports = dict(
     imports=['mmvision_ext', 'mmvision_ext.quickstart'],
     allow_failed_imports=False)
@@ -15,9 +15,24 @@ custom_imports = dict(
 classes = ('disk', 'square', 'triangle', 'star', 'cross', 'bar')
 img_size = 64
 data_root = 'data/toy/imagenet'
-data_preprocessor = dict(num_classes=len(classes))
+data_preprocessor = dict(
+    num_classes=len(classes),
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True)
 model = dict(
-    backbone=dict(img_size=img_size), head=dict(num_classes=len(classes)))
+    type='ImageClassifier',
+    backbone=dict(
+        type='mmvision_ext.VHeat',
+        arch='nano',
+        img_size=img_size,
+        out_indices=(3, )),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=len(classes),
+        in_channels=192,
+        loss=dict(type='CrossEntropyLoss')))
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -33,21 +48,37 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=32,
+    num_workers=1,
     dataset=dict(
+        type='CustomDataset',
         data_root=data_root,
+        data_prefix='train',
         metainfo=dict(classes=classes),
         pipeline=train_pipeline),
-    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True))
+    sampler=dict(type='InfiniteSampler', shuffle=True))
 val_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
     dataset=dict(
+        type='CustomDataset',
         data_root=data_root,
+        data_prefix='val',
         metainfo=dict(classes=classes),
-        pipeline=test_pipeline))
+        pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+val_evaluator = dict(type='Accuracy', topk=(1, ))
 test_dataloader = val_dataloader
+test_evaluator = val_evaluator
 
 max_iters = 150
 train_cfg = dict(
-    _delete_=True, by_epoch=False, max_iters=max_iters, val_interval=max_iters)
+    by_epoch=False, max_iters=max_iters, val_interval=max_iters)
+val_cfg = dict()
+test_cfg = dict()
+optim_wrapper = dict(
+    optimizer=dict(
+        type='AdamW', lr=2e-3, betas=(0.9, 0.999), weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=False, end=20),
     dict(
@@ -62,3 +93,4 @@ default_hooks = dict(
     logger=dict(interval=5, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=max_iters))
 custom_hooks = [dict(type='mmvision_ext.InitialValHook')]
+randomness = dict(seed=0)

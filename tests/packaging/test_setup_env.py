@@ -3,6 +3,7 @@
 The stub answers like an interpreter and records every call, so that what the
 script decides is seen in a second and nothing is downloaded.
 """
+import fcntl
 import os
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ case "$*" in
     '-m pip install '*)
         [ ! -e "$STUB_FAIL" ] || exit 1
         ;;
+    '-c import cv2') exit "${STUB_CV2:-0}" ;;
 esac
 """
 
@@ -48,16 +50,22 @@ class Project:
         self.stub.chmod(0o755)
         self.venv = self.root / '.venv'
 
-    def setup(self, *args: str, **env: str) -> subprocess.CompletedProcess:
+    def start(self, *args: str, **env: str) -> subprocess.Popen:
         self.log.write_text('')
         kept = {k: v for k, v in os.environ.items()
                 if not k.startswith('MMVISION_')}
-        return subprocess.run(
+        return subprocess.Popen(
             ['bash', str(self.root / 'tools/setup_env.sh'), *args],
             env={**kept, 'PYTHON': str(self.stub),
                  'STUB_LOG': str(self.log), 'STUB_FAIL': str(self.fail),
                  **env},
-            capture_output=True, text=True, timeout=120)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def setup(self, *args: str, **env: str) -> subprocess.CompletedProcess:
+        process = self.start(*args, **env)
+        out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, out, err)
 
     def calls(self, prefix: str) -> list[str]:
         return [line for line in self.log.read_text().splitlines()
@@ -137,6 +145,33 @@ def test_foreign_folder_is_never_deleted(project):
     assert result.returncode == 1
     assert 'is no virtual environment' in result.stderr
     assert precious.exists()
+
+
+def test_machine_without_libgl_gets_the_headless_opencv(project):
+    assert project.setup(STUB_CV2='1').returncode == 0
+    assert '--force-reinstall --no-deps opencv-python-headless' in (
+        project.calls('-m pip install')[-1])
+
+
+def test_two_calls_at_once_take_turns(project):
+    with open(f'{project.venv}.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = project.start()
+        assert 'is at work; waiting' in process.stdout.readline()
+        assert project.calls('-m venv') == []
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert 'ready' in out
+
+
+def test_interrupted_install_starts_over(project):
+    """As after a kill: the mark of an unfinished set-up is still there."""
+    project.setup()
+    (project.venv / '.mmvision_unfinished').touch()
+    (project.venv / 'half written').touch()
+    assert 'starting over' in project.setup().stdout
+    assert not (project.venv / 'half written').exists()
 
 
 def test_second_stack_has_its_own_place_and_pins(project):

@@ -1,0 +1,47 @@
+"""The quickstart from end to end, with two iterations a task."""
+import json
+import re
+
+import pytest
+
+pytest.importorskip('mmpretrain', reason='the quickstart trains three tasks')
+
+from mmvision_ext.quickstart.__main__ import main  # noqa: E402
+from mmvision_ext.quickstart.tasks import TASKS  # noqa: E402
+
+
+@pytest.mark.smoke
+def test_fast_quickstart(tmp_path, capsys):
+    out = tmp_path / 'with space'
+    assert main(['--fast', '--out', str(out)]) == 0
+    printed = capsys.readouterr().out
+    for task in TASKS:
+        row = next(line for line in printed.splitlines()
+                   if line.startswith(task.title) and '12 + 6' in line)
+        assert next(iter(task.metrics.values())) in row
+        scalars = next((out / task.name).glob('*/vis_data/scalars.json'))
+        rows = [json.loads(line) for line in open(scalars)]
+        assert [r['step'] for r in rows if 'loss' in r] == [1, 2]
+        metric = next(iter(task.metrics))
+        assert [r['step'] for r in rows if metric in r] == [0, 2]
+
+    page = (out / 'index.html').read_text('utf-8')
+    assert str(out / 'index.html') in printed
+    # One file that needs no other.
+    assert not re.search(r'(src|href)="(?!data:)|@import|url\(', page)
+    assert page.count('<figcaption><span class="verdict') == 6
+    assert page.count('class="curve"') == 3
+    assert page.count('heat of stage') == 4 * 5
+    # Both views of two images, and the page is well-formed where it counts.
+    assert page.count('aria-label="prediction of validation image') == 2
+    assert page.count('of the pixels right') == 2
+    for tag in ('section', 'figure', 'table', 'svg', 'div'):
+        assert page.count(f'<{tag}') == page.count(f'</{tag}>'), tag
+
+
+def test_second_call_replaces_the_data_only_if_it_made_it(tmp_path, capsys):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'mine').touch()
+    assert main(['--fast', '--out', str(tmp_path)]) == 1
+    assert 'this tool did not make it' in capsys.readouterr().err
+    assert (tmp_path / 'data' / 'mine').exists()
