@@ -24,12 +24,8 @@ model = dict(
         out_indices=(3, )),
     head=dict(in_channels=80))
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomCrop', crop_size=img_size, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs')
-]
+# Those of the base without the enlargement at the end.
+train_pipeline = [*_base_.train_pipeline[:-2], dict(type='PackInputs')]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

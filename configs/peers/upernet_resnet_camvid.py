@@ -21,5 +21,4 @@ model = dict(
         base_channels=18,
         norm_cfg=dict(type='BN', requires_grad=True),
         out_indices=(0, 1, 2, 3)),
-    decode_head=dict(in_channels=[18, 36, 72, 144]),
-    auxiliary_head=dict(in_channels=72))
+    decode_head=dict(in_channels=[18, 36, 72, 144]))

@@ -85,8 +85,8 @@ val_evaluator = dict(
     ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
-max_epochs = 20
-train_cfg = dict(max_epochs=max_epochs, val_interval=5)
+max_epochs = 18
+train_cfg = dict(max_epochs=max_epochs, val_interval=6)
 optim_wrapper = dict(
     optimizer=dict(
         _delete_=True,
@@ -111,5 +111,5 @@ param_scheduler = [
 auto_scale_lr = dict(base_batch_size=4)
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(interval=5, max_keep_ckpts=1))
+    checkpoint=dict(interval=6, max_keep_ckpts=1))
 randomness = dict(seed=0)
