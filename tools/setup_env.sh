@@ -144,6 +144,18 @@ install_all() {
     fi
 }
 
+# mmdet imports mmcv's compiled part before it reads a config that could name
+# this package. The line only adds one look-up at the end of the import path:
+# whoever asks for mmcv._ext, and is answered by nobody else, gets ours.
+wake_on_mmcv_ops() {
+    local place
+    place=$("$venv_python" -c \
+        'import sysconfig; print(sysconfig.get_path("purelib"))')
+    cat >"$place/mmvision_ext_mmcv.pth" <<'LINE'
+import sys; sys.meta_path.append(type('WakeMMVisionExt', (), {'find_spec': staticmethod(lambda name, path=None, target=None: __import__('mmvision_ext') and None if name == 'mmcv._ext' else None)})())
+LINE
+}
+
 verify() {
     "$venv_python" "$MMVISION_ROOT/tools/check_env.py" "$constraints" ||
         die 'the environment does not hold what it should (see above)'
@@ -175,6 +187,7 @@ fi
 touch -- "$unfinished"
 rm -f -- "$stamp"
 install_all
+wake_on_mmcv_ops
 rm -f -- "$unfinished"
 verify
 fingerprint >"$stamp"

@@ -50,7 +50,7 @@ def without_architecture(cfg: Config) -> dict[str, Any]:
     model = result['model']
     model.pop('backbone')
     for part in ('neck', 'head', 'decode_head', 'auxiliary_head'):
-        model.get(part, {}).pop('in_channels', None)
+        (model.get(part) or {}).pop('in_channels', None)
     if cfg.default_scope == 'mmpretrain':
         for key in ('img_size', 'train_pipeline', 'test_pipeline'):
             result.pop(key)

@@ -55,7 +55,7 @@ def test_every_root_registry_has_a_child():
 def test_wrong_argument_is_named():
     from mmvision_ext.registry import MODELS
     with pytest.raises(TypeError, match='embed_dim'):
-        MODELS.build(dict(type='VHeat', embed_dim=3))
+        MODELS.build(dict(type='mmvision_ext.VHeat', embed_dim=3))
 
 
 def test_package_imports_with_torch_alone(repo_root):
