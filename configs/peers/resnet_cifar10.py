@@ -4,11 +4,11 @@ The form of ResNet made for 32 pixels (first stage at full size) with 10
 channels instead of 64: it sees the images as they are, not enlarged, for
 about the FLOPs of vHeat-nano at 64 pixels. All else is inherited.
 
-Command:  python tools/train.py configs/peers/resnet_cifar10.py
+Command:  bash tools/dist_train.sh configs/peers/resnet_cifar10.py 2
           --data-root DIR
 Metric:   top-1 (no published figure)
 Source:   recipe of our own
-Hardware: 2 CPU cores, no GPU
+Hardware: 2 CPU cores, no GPU, 2 processes x 16 images
 Status:   not run
 """
 _base_ = '../vheat/vheat-nano_cifar10.py'

@@ -8,7 +8,7 @@ Command:  bash tools/dist_train.sh
 Metric:   box AP50 and mask AP50 (no published figure)
 Source:   recipe of our own
 Hardware: 2 CPU cores, no GPU, 2 processes x 2 images
-Status:   not run
+Status:   measured here: box AP50 .727, mask AP50 .740 (docs/results.md)
 """
 _base_ = [
     '../_base_/models/mask-rcnn_r50_fpn.py',
