@@ -2,7 +2,7 @@
 
 Command:  bash tools/quickstart.sh
 Metric:   top-1 (no published figure)
-Source:   recipe of our own, sized for a minute
+Source:   recipe of our own, sized for half a minute
 Hardware: 2 CPU cores, no GPU
 Status:   not run
 """
@@ -92,5 +92,6 @@ log_processor = dict(by_epoch=False, window_size=10)
 default_hooks = dict(
     logger=dict(interval=5, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=max_iters))
+auto_scale_lr = dict(base_batch_size=32)
 custom_hooks = [dict(type='mmvision_ext.InitialValHook')]
 randomness = dict(seed=0)

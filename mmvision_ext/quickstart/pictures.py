@@ -130,15 +130,19 @@ def objects_svg(image: np.ndarray, objects: Objects, names: Sequence[str],
         text = names[label]
         if objects.scores is not None:
             text += f' {objects.scores[i]:.2f}'
-        parts.append(_tag(box, text, colours[i], width))
+        parts.append(_tag(box, text, colours[i], (height, width)))
     return ''.join([*parts, '</svg>'])
 
 
-def _tag(box: np.ndarray, text: str, colour: str, width: int) -> str:
+def _tag(box: np.ndarray, text: str, colour: str, size: tuple) -> str:
     """A name on its box's upper edge, kept inside the picture."""
-    room = 4.1 * len(text) + 4
-    x = min(max(box[0], 0), width - room)
-    y = max(box[1] - 9, 0)
-    return (f'<rect x="{x:.1f}" y="{y:.1f}" width="{room:.1f}" height="9" '
-            f'rx="1.5" fill="{colour}"/><text class="tag" '
-            f'x="{x + 2:.1f}" y="{y + 6.9:.1f}">{escape(text)}</text>')
+    # Pictures are shown at one height, so names are a share of it.
+    font = size[0] / 18
+    room = (0.6 * len(text) + 0.6) * font
+    x = min(max(box[0], 0), size[1] - room)
+    y = max(box[1] - 1.3 * font, 0)
+    return (f'<rect x="{x:.1f}" y="{y:.1f}" width="{room:.1f}" '
+            f'height="{1.3 * font:.1f}" rx="{font / 5:.1f}" '
+            f'fill="{colour}"/><text class="tag" x="{x + 0.3 * font:.1f}" '
+            f'y="{y + font:.1f}" font-size="{font:.2f}">{escape(text)}'
+            '</text>')
