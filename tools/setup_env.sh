@@ -149,8 +149,9 @@ install_all() {
 # whoever asks for mmcv._ext, and is answered by nobody else, gets ours.
 wake_on_mmcv_ops() {
     local place
-    place=$("$venv_python" -c \
-        'import sysconfig; print(sysconfig.get_path("purelib"))')
+    place=$MMVISION_VENV/lib/python$(supported_version "$venv_python")
+    place+=/site-packages
+    mkdir -p -- "$place"
     cat >"$place/mmvision_ext_mmcv.pth" <<'LINE'
 import sys; sys.meta_path.append(type('WakeMMVisionExt', (), {'find_spec': staticmethod(lambda name, path=None, target=None: __import__('mmvision_ext') and None if name == 'mmcv._ext' else None)})())
 LINE
