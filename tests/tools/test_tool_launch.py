@@ -123,10 +123,11 @@ def test_amp_needs_a_plain_wrapper(args, fails):
     assert 'ApexOptimWrapper' in line and 'expected OptimWrapper' in line
 
 
-def test_auto_scale_lr(args, tmp_path, tiny_config, fails, capfd):
+def test_auto_scale_lr(args, tmp_path, tiny_config, fails):
     assert launch.train([*args, '--auto-scale-lr', '--no-validate']) == 0
     # Batches of 4 for a rate that belongs to 16.
-    assert 'Scaling the original LR by 0.25' in capfd.readouterr().out
+    [log] = (tmp_path / 'work dir').glob('*/*.log')
+    assert 'Scaling the original LR by 0.25' in log.read_text()
     bare = tmp_path / 'bare.py'
     bare.write_text(f'{tiny_config.read_text()}\ndel auto_scale_lr\n')
     line = fails(launch.train, [str(bare), *args[1:], '--auto-scale-lr'])
