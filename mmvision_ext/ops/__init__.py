@@ -2,9 +2,11 @@
 
 from .dct import conduct_heat, dct_2d, dct_basis, idct_2d, squared_frequencies
 from .drop_path import DropPath
+from .resample import resample_grid, resample_matrix
 from .tables import TABLE_RULES, resize_table
 
 __all__ = [
     'TABLE_RULES', 'DropPath', 'conduct_heat', 'dct_2d', 'dct_basis',
-    'idct_2d', 'resize_table', 'squared_frequencies'
+    'idct_2d', 'resample_grid', 'resample_matrix', 'resize_table',
+    'squared_frequencies'
 ]
