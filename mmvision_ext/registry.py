@@ -19,7 +19,7 @@ def _child(name: str, locations: List[str]) -> Registry:
         locations=[f'mmvision_ext.{place}' for place in locations])
 
 
-MODELS = _child('MODELS', ['vheat', 'itpn'])
+MODELS = _child('MODELS', ['vheat', 'itpn', 'ma2ml.networks'])
 MODEL_WRAPPERS = _child('MODEL_WRAPPERS', ['engine'])
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', ['engine'])
 DATASETS = _child('DATASETS', ['datasets'])
@@ -38,7 +38,7 @@ OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', ['engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'OPTIM_WRAPPER_CONSTRUCTORS', ['engine.layer_decay'])
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', ['engine'])
-TASK_UTILS = _child('TASK_UTILS', ['engine'])
+TASK_UTILS = _child('TASK_UTILS', ['engine', 'ma2ml.spaces'])
 INFERENCERS = _child('INFERENCERS', ['engine'])
 VISUALIZERS = _child('VISUALIZERS', ['engine'])
 VISBACKENDS = _child('VISBACKENDS', ['engine'])
