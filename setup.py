@@ -38,16 +38,24 @@ OPENMMLAB = [
     'regex',
     'setuptools<81',
 ]
-SEARCH = ['scipy>=1.10']
+# CMA-ES of Optuna needs cmaes, its Gaussian process scipy (and torch).
+SEARCH = ['optuna>=5,<6', 'cmaes>=0.10', 'rich', 'scipy>=1.10']
+RAY = ['ray>=2.40,<3']
+SLURM = ['submitit>=1.5,<2']
 DEV = [
+    'cmaes>=0.10',
     'fvcore',
     'hypothesis',
     'import-linter',
+    'optuna>=5,<6',
+    'optuna-dashboard',
     'pytest',
     'pytest-timeout',
     'pytest-xdist',
+    'rich',
     'ruff',
     'scipy>=1.10',
+    'submitit>=1.5,<2',
     'wheel',
 ]
 
@@ -91,6 +99,8 @@ setup(
         'onedl': ONEDL,
         'openmmlab': OPENMMLAB,
         'search': SEARCH,
+        'ray': RAY,
+        'slurm': SLURM,
         'dev': DEV,
     },
 )
