@@ -68,7 +68,7 @@ def resize_position(position: Tensor,
 
     Returns:
         Tensor: Shape (1, H * W, C), same type. Differentiable. ``position``
-        itself for S * S tokens of a square map.
+        itself for all S * S tokens of its own map.
     """
     side = grid_side(position)
     height, width = size
@@ -76,16 +76,21 @@ def resize_position(position: Tensor,
         # A captured graph serves every size: a step of 1 copies the values.
         kwargs = dict(dtype=torch.float64, device=position.device)
         h, w, n = (torch.full((), s, **kwargs) for s in (*size, num_tokens))
-        same = (n == side * side) & (h == w)
+        same = (h == side) & (w == side) & (n == side * side)
         steps = tuple(
             torch.where(same, 1., side / (s + excess)) for s in (h, w))
-    elif num_tokens == side * side and height == width:
+    elif height == width == side and num_tokens == side * side:
         return position
     else:
         steps = side / (height + excess), side / (width + excess)
     # (1, S*S, C) -> (S, S, C) -> (H, W, C) -> (1, H*W, C)
     grid = position[0].unflatten(0, (side, side))
-    return resample_grid(grid, size, steps).flatten(0, 1)[None]
+    resized = resample_grid(grid, size, steps).flatten(0, 1)[None]
+    if not is_graph_capture() and (height, width) == (side, side):
+        # The original's gradient: where an interpolation keeps the size,
+        # torch sends it back as it is, whatever the step of sampling.
+        resized = resized.detach() + (position - position.detach())
+    return resized
 
 
 def grid_side(position: Tensor) -> int:
