@@ -53,11 +53,11 @@ def _import_mmpretrain(cfg: MutableMapping) -> None:
     """Let a config of another package find mmpretrain's transforms."""
     if cfg['default_scope'] == 'mmpretrain':
         return
-    imports = cfg.setdefault(
-        'custom_imports', dict(imports=[], allow_failed_imports=False))
-    if 'mmpretrain.datasets.transforms' not in imports['imports']:
-        imports['imports'] = [*imports['imports'],
-                              'mmpretrain.datasets.transforms']
+    old = cfg.get('custom_imports') or {}
+    modules = [*old.get('imports', []), 'mmpretrain.datasets.transforms']
+    # once each, in order
+    cfg['custom_imports'] = dict(imports=list(dict.fromkeys(modules)),
+                                 allow_failed_imports=False)
 
 
 def _insert(cfg: MutableMapping, steps: Sequence[dict]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from mmengine.config import ConfigDict
+
 from ...registry import TASK_UTILS
 from ..space import Decision
 
@@ -65,7 +67,8 @@ def set_key(cfg: Any, key: str, value: Any) -> None:
             'type' not in node:
         raise ValueError(f'{key}: the base config has no such key (there: '
                          f'{", ".join(map(str, node.keys()))})')
-    node[last] = deepcopy(value)
+    # dicts within lists too become what readers of the config expect
+    node[last] = ConfigDict(value=deepcopy(value))['value']
 
 
 @TASK_UTILS.register_module()

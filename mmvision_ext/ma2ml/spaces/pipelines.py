@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmengine.config import ConfigDict
+
 #: Steps that an augmentation policy takes the place of.
 POLICIES = ('AutoAugment', 'RandAugment', 'TrivialAugmentWide', 'AugMix')
 #: Steps before which a policy is put: what follows works on floats, erases,
@@ -99,7 +101,7 @@ def place_policy(pipeline: list, steps: Sequence[Mapping[str, Any]]) -> None:
                              'packs its results; an augmentation policy goes '
                              'before it')
         place = late[0]
-    pipeline[place:place] = [dict(step) for step in steps]
+    pipeline[place:place] = [ConfigDict(step) for step in steps]
 
 
 def set_image_size(cfg: Mapping[str, Any], size: int) -> None:

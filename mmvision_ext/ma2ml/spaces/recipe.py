@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Union
 
+from mmengine.config import ConfigDict
+
 from ...registry import TASK_UTILS
 from ..space import Decision
 from .keys import set_key
@@ -53,8 +55,8 @@ def _set_ema(cfg: MutableMapping, use: bool) -> None:
     hooks = [hook for hook in cfg.get('custom_hooks') or []
              if short_name(hook) != 'EMAHook']
     if use:
-        hooks.append(dict(type='EMAHook', momentum=2e-4,
-                          priority='ABOVE_NORMAL'))
+        hooks.append(ConfigDict(type='EMAHook', momentum=2e-4,
+                                priority='ABOVE_NORMAL'))
     cfg['custom_hooks'] = hooks
 
 
@@ -66,7 +68,7 @@ def _set_mixup(cfg: MutableMapping, alpha: float) -> None:
     augments = [augments] if isinstance(augments, Mapping) else augments
     kept = [one for one in augments if short_name(one) != 'Mixup']
     if alpha:
-        kept.append(dict(type='Mixup', alpha=alpha))
+        kept.append(ConfigDict(type='Mixup', alpha=alpha))
     # an empty list of augments would be drawn from
     train.pop('augments', None)
     if kept:
