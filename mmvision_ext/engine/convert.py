@@ -16,13 +16,15 @@ from ..version import __version__
 from .build import MissingPackageError, build_model, load_weights
 
 #: Modules with ``recognise(source) -> bool`` and
-#: ``convert(source) -> Conversion``, each of one family of networks. By name,
-#: so that no family is imported for the sake of another.
-FAMILIES: tuple[str, ...] = ('mmvision_ext.vheat.convert', )
+#: ``convert(source, backbone_only) -> Conversion``, each of one family of
+#: networks; ``OPTIONS`` names further arguments of ``convert``. By name, so
+#: that no family is imported for the sake of another.
+FAMILIES: tuple[str, ...] = ('mmvision_ext.vheat.convert',
+                             'mmvision_ext.itpn.convert')
 
 # Where a checkpoint keeps its weights. The first is what the original code
 # loads when it has also kept an average.
-_CONTAINERS = ('model', 'state_dict', 'model_ema')
+_CONTAINERS = ('model', 'state_dict', 'module', 'model_ema')
 
 _BACKBONE = 'backbone.'
 
@@ -56,8 +58,8 @@ class Conversion:
 
     Args:
         family (str): Name of the networks, such as 'vHeat'.
-        form (str): 'classification', 'detection', 'segmentation' or
-            'backbone'.
+        form (str): 'classification', 'detection', 'segmentation',
+            'backbone' or a kind of pre-training.
         arch (str): The architecture in words.
         model (dict): Config from which ``MODELS`` builds the network.
         state_dict (dict[str, Tensor]): Weights of that network; those of a
@@ -68,6 +70,8 @@ class Conversion:
             but the same values.
         resized (tuple[str, ...]): New names of interpolated tensors.
         dropped (tuple[str, ...]): Entries of the file left out.
+        ignored (tuple[str, ...]): Entries that hold no weights but what the
+            network computes by itself, such as indices; left out too.
         notes (tuple[str, ...]): What the user should know.
     """
 
@@ -80,6 +84,7 @@ class Conversion:
     reshaped: tuple[str, ...] = ()
     resized: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def report(self) -> str:
@@ -91,10 +96,13 @@ class Conversion:
             f'reshaped {len(self.reshaped)}, resized {len(self.resized)}, '
             f'dropped {len(self.dropped)}'
         ]
-        for kind in ('resized', 'dropped'):
-            names = getattr(self, kind)
-            if names:
-                lines.append(f'{kind}: {shorten(names, 8)}')
+        if self.ignored:
+            lines.append(f'ignored {len(self.ignored)} without weights: '
+                         f'{shorten(self.ignored, 8)}')
+        if self.resized:
+            lines.append(f'resized: {shorten(self.resized, 8)}')
+        if self.dropped:  # all of them: nothing is lost without a word
+            lines.append(f'dropped: {", ".join(self.dropped)}')
         return '\n'.join(lines + list(self.notes))
 
 
@@ -119,8 +127,8 @@ def find_weights(content: Any, key: str | None = None
     Args:
         content (Any): The file's content.
         key (str, optional): The entry to use, such as 'model_ema'. By
-            default the first of 'model', 'state_dict' and 'model_ema' that
-            the file has, or the content itself.
+            default the first of 'model', 'state_dict', 'module' and
+            'model_ema' that the file has, or the content itself.
 
     Returns:
         tuple[Mapping[str, Any], str]: The state dict and its entry, '' for
@@ -150,7 +158,8 @@ def sort_weights(weights: Mapping[str, Any]) -> SourceWeights:
 
     Args:
         weights (Mapping[str, Any]): A state dict; 'module.' and 'backbone.'
-            may stand before its names in any order and number.
+            may stand before its names in any order and number, and where
+            nothing has 'backbone.', 'encoder.' too.
 
     Returns:
         SourceWeights: The tensors.
@@ -159,8 +168,12 @@ def sort_weights(weights: Mapping[str, Any]) -> SourceWeights:
         ConversionError: If two entries end with the same name.
     """
     names: dict[str, str] = {}
+    # heads of detectors have encoders of their own
+    wrapper = 'backbone' if any(
+        re.match(r'(module\.)*backbone\.', str(raw))
+        for raw in weights) else 'encoder'
     for raw in weights:
-        prefix, name = re.fullmatch(r'((?:module\.|backbone\.)*)(.*)',
+        prefix, name = re.fullmatch(rf'((?:module\.|{wrapper}\.)*)(.*)',
                                     str(raw), re.DOTALL).groups()
         name = (_BACKBONE if _BACKBONE in prefix else '') + name
         if name in names:
@@ -185,7 +198,8 @@ def sort_weights(weights: Mapping[str, Any]) -> SourceWeights:
 
 
 def convert_weights(content: Any, key: str | None = None,
-                    backbone_only: bool = False) -> Conversion:
+                    backbone_only: bool = False,
+                    **options: Any) -> Conversion:
     """Convert what an official file holds.
 
     Args:
@@ -193,23 +207,35 @@ def convert_weights(content: Any, key: str | None = None,
         key (str, optional): See :func:`find_weights`.
         backbone_only (bool): Leave out all but the backbone. Defaults to
             False.
+        **options (Any): What only some families take, see their
+            ``OPTIONS``; None counts as not given.
 
     Returns:
-        Conversion: With the names of the file in ``sources`` and
-        ``dropped``. Every entry of the file's state dict is in one of them.
+        Conversion: With the names of the file in ``sources``, ``dropped``
+        and ``ignored``. Every entry of the file's state dict is in one of
+        them.
 
     Raises:
         ConversionError: If no family knows the file, or its own refuses it.
     """
     weights, used = find_weights(content, key)
+    meta = content.get('meta')
+    if isinstance(meta, Mapping) and 'mmvision_ext_version' in meta:
+        raise ConversionError('the file is a converted one already')
     source = sort_weights(weights)
     families = [import_module(name) for name in FAMILIES]
     family = next((f for f in families if f.recognise(source)), None)
     if family is None:
         raise ConversionError(
-            'these are not weights of a known family (vHeat): the file holds '
-            f'{shorten(list(map(str, weights)))}')
-    result: Conversion = family.convert(source, backbone_only=backbone_only)
+            'these are not weights of a known family (vHeat, iTPN, '
+            f'Fast-iTPN): the file holds {shorten(list(map(str, weights)))}')
+    options = {k: v for k, v in options.items() if v is not None}
+    unknown = sorted(set(options) - set(getattr(family, 'OPTIONS', ())))
+    if unknown:
+        raise ConversionError(f'{", ".join(unknown)}: not for this file; '
+                              'leave it out')
+    result: Conversion = family.convert(
+        source, backbone_only=backbone_only, **options)
     raw = source.raw_names
     notes = list(result.notes)
     others = [k for k in _CONTAINERS
@@ -229,13 +255,15 @@ def convert_weights(content: Any, key: str | None = None,
                     for n, t in result.state_dict.items()},
         sources={new: raw[old] for new, old in result.sources.items()},
         dropped=tuple(raw[n] for n in result.dropped) + source.not_tensors,
+        ignored=tuple(raw[n] for n in result.ignored),
         notes=tuple(notes))
     _account(list(map(str, weights)), result)
     return result
 
 
 def _account(names: list[str], result: Conversion) -> None:
-    told = sorted(list(result.sources.values()) + list(result.dropped))
+    told = sorted([*result.sources.values(), *result.dropped,
+                   *result.ignored])
     if told != sorted(names) or set(result.sources) != set(result.state_dict):
         raise RuntimeError('the conversion lost track of tensors; this is a '
                            "defect of the family's converter")

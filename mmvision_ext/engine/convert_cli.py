@@ -48,8 +48,8 @@ def read_official(path: Path) -> Any:
 
 
 def convert_file(src: Path, dst: Path, key: str | None = None,
-                 backbone_only: bool = False,
-                 force: bool = False) -> Conversion:
+                 backbone_only: bool = False, force: bool = False,
+                 **options: Any) -> Conversion:
     """Convert an official weight file.
 
     Args:
@@ -61,6 +61,7 @@ def convert_file(src: Path, dst: Path, key: str | None = None,
         backbone_only (bool): Leave out all but the backbone. Defaults to
             False.
         force (bool): Replace ``dst`` if it exists. Defaults to False.
+        **options (Any): See :func:`convert_weights`.
 
     Returns:
         Conversion: What was written.
@@ -77,7 +78,8 @@ def convert_file(src: Path, dst: Path, key: str | None = None,
     if dst.exists() and not force:
         raise ConversionError(f'{dst} exists; --force replaces it')
     try:
-        result = convert_weights(read_official(src), key, backbone_only)
+        result = convert_weights(
+            read_official(src), key, backbone_only, **options)
         unchecked = check_conversion(result)
     except ConversionError as error:
         raise ConversionError(f'{src}: {error}') from error
@@ -99,24 +101,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog='convert_weights.py',
-        description='Convert an official weight file (vHeat: classification, '
-        'detection, segmentation or backbone alone) to the names of this '
-        'package.')
+        description='Convert an official weight file (vHeat, iTPN, '
+        'Fast-iTPN: pre-training, classification, detection, segmentation or '
+        'backbone alone) to the names of this package.')
     parser.add_argument('src', type=Path, help='official file')
     parser.add_argument('dst', type=Path, help='file to write')
     parser.add_argument(
         '--key', help='entry of SRC that holds the weights, such as '
-        'model_ema; by default model, state_dict or model_ema, the first '
-        'found')
+        'model_ema; by default model, state_dict, module or model_ema, the '
+        'first found')
     parser.add_argument(
         '--backbone-only', action='store_true',
         help='leave out neck and heads, also those of other detectors')
+    parser.add_argument(
+        '--form', choices=('detection', 'segmentation'),
+        help='iTPN: what backbone and pyramid without heads are for; by '
+        'default told by relative positions and the depth of the pyramid')
+    parser.add_argument(
+        '--num-heads', type=int,
+        help='iTPN: heads of the attention, where the file has no relative '
+        'positions that tell; by default 64 channels each')
     parser.add_argument(
         '--force', action='store_true', help='replace DST if it exists')
     args = parser.parse_args(argv)
     try:
         result = convert_file(args.src, args.dst, args.key,
-                              args.backbone_only, args.force)
+                              args.backbone_only, args.force,
+                              form=args.form, num_heads=args.num_heads)
     except (ConversionError, CheckpointError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 1

@@ -1,11 +1,13 @@
 """A backbone that says so when the weights given to it are not its own."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from mmengine.logging import print_log
 from torch import nn
 
 #: Below this share of a backbone's tensors a load is refused.
@@ -118,6 +120,7 @@ def check_loaded_weights(module: nn.Module,
     To be called at the end of the backbone's ``_load_from_state_dict``,
     through which every way of loading passes: ``load_from``, ``resume``,
     ``init_cfg`` and ``load_state_dict``. Its children are then unchanged.
+    Weights that may differ and do are named in a warning of the log.
 
     Args:
         module (nn.Module): The backbone.
@@ -136,11 +139,33 @@ def check_loaded_weights(module: nn.Module,
     }
     match = match_weights(module, given, optional)
     if match.share >= MIN_MATCH:
+        _warn_of_optional(module, given, prefix, optional)
         return
     where = f' under {prefix!r}' if prefix else ''
     raise WeightMismatchError(
         f'these are not weights of this {type(module).__name__}{where}: '
         f'{match.describe()}. Check that arch is that of the file; {_ADVICE}')
+
+
+def _warn_of_optional(module: nn.Module, given: Mapping[str, object],
+                      prefix: str, optional: str | None) -> None:
+    own = module.state_dict()
+    for names, what in (
+        ([n for n in own if n not in given],
+         'not among the weights given, left as they are'),
+        ([n for n in given if n not in own],
+         'given without a place for them, left out')):
+        parts = [m[0].rstrip('.') for m in
+                 (re.match(optional or '$.', name) for name in names) if m]
+        if parts:
+            unique = [prefix + part for part in dict.fromkeys(parts)]
+            shown = ', '.join(unique[:NAMES_SHOWN])
+            more = ', ...' if len(unique) > NAMES_SHOWN else ''
+            print_log(
+                f'{type(module).__name__}: {len(parts)} tensors '
+                f'{what}: {shown}{more}',
+                logger='current',
+                level=logging.WARNING)
 
 
 @contextmanager
