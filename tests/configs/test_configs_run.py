@@ -18,16 +18,23 @@ from PIL import Image
 from mmvision_ext.compat import adapt_config_for_cpu
 from mmvision_ext.datasets import make_toy_data
 from mmvision_ext.engine.data_root import replace_data_root
+from mmvision_ext.itpn.arch import ARCH_ZOO, FAST_ARCH_ZOO
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(
     p for p in (REPO / 'configs').rglob('*.py')
     if '_base_' not in p.relative_to(REPO).parts)
 SMOKE = ('vheat-nano_cifar10', 'maskrcnn_vheat_nano_nuclei',
-         'upernet_vheat_nano_camvid')
+         'upernet_vheat_nano_camvid', 'itpn-nano_pretrain_pixel-mfm',
+         'itpn-nano_cifar10', 'maskrcnn_itpn_nano_nuclei',
+         'upernet_itpn_nano_camvid', 'itpn-clip_base_64xb32-amp-300e_in1k')
 LAYOUTS = dict(mmpretrain='imagenet', mmdet='coco', mmseg='ade20k')
 # The last word of a config's name -> by how much images shrink; 2 for others.
-FACTORS = dict(in1k=4, cifar10=1, coco=12, nuclei=4, ade20k=8, camvid=4, cls=1)
+FACTORS = {
+    'in1k': 4, 'in1k-256px': 4, 'in1k-384px': 6, 'in1k-512px': 8,
+    'in1k-640px': 10, 'cifar10': 1, 'coco': 12, 'nuclei': 4, 'ade20k': 8,
+    'camvid': 4, 'cls': 1
+}
 CAMVID_CLASSES = 11
 
 
@@ -74,7 +81,8 @@ def shrink(node: Any, factor: int) -> Any:
 def divide(value: Any, factor: int) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(divide(item, factor) for item in value)
-    return value // factor
+    # A scale of floats is a share of the image, not its pixels.
+    return value if isinstance(value, float) else value // factor
 
 
 def tiny_run(path: Path, data: Path, work_dir: Path) -> Config:
@@ -82,8 +90,17 @@ def tiny_run(path: Path, data: Path, work_dir: Path) -> Config:
     cfg = Config.fromfile(path)
     factor = FACTORS.get(path.stem.rsplit('_', 1)[1], 2)
     replace_data_root(cfg, str(data / LAYOUTS[cfg.default_scope]))
+    if 'ITPN' in cfg.model.backbone.type:
+        shrink_itpn(cfg)
+    if 'CLIP' in cfg.model.type:
+        shrink_clip(cfg, work_dir)
+    elif cfg.model.type.endswith('Pretrain'):
+        # Whole patches: 64 pixels when divided with the rest.
+        cfg.train_dataloader.dataset.pipeline[1].scale = factor * 64
     for key, count in (('train_dataloader', 2), ('val_dataloader', 1)):
-        loader = cfg[key]
+        loader = cfg.get(key)
+        if loader is None:
+            continue
         loader.update(
             batch_size=count, num_workers=0, persistent_workers=False)
         loader.dataset.indices = count
@@ -106,6 +123,68 @@ def tiny_run(path: Path, data: Path, work_dir: Path) -> Config:
     return adapt_config_for_cpu(cfg)
 
 
+def shrink_itpn(cfg: Config) -> None:
+    """Take one block a stage, and narrow heads: widths in between stay."""
+    model = cfg.model
+    zoo = FAST_ARCH_ZOO if 'Fast' in model.backbone.type else ARCH_ZOO
+    arch = zoo[model.backbone.arch]
+    model.backbone.arch = dict(
+        embed_dims=arch.embed_dims, depths=(1, 1, 1),
+        num_heads=arch.num_heads)
+    if 'decoder' not in model and 'Pixel' in model.type:
+        model.decoder = dict(depth=1)
+    if 'decode_head' in model:
+        model.decode_head.channels = 32
+    if 'roi_head' in model:
+        model.train_cfg.rpn_proposal.max_per_img = 20
+        model.test_cfg.rpn.max_per_img = 20
+        heads = model.roi_head.bbox_head
+        for head in heads if isinstance(heads, list) else [heads]:
+            head.fc_out_channels = 32
+
+
+def shrink_clip(cfg: Config, work_dir: Path) -> None:
+    """A teacher of one narrow layer, and 4 x 4 patches for everything."""
+    model, steps = cfg.model, cfg.train_dataloader.dataset.pipeline
+    patch = 16 if model.teacher_dims == 512 else 14
+    model.teacher.update(
+        checkpoint=str(clip_file(work_dir, patch, model.teacher_dims)),
+        img_size=4 * patch)
+    for step in steps:
+        if step.type.endswith('TwoViewRandomResizedCrop'):
+            # divided by 4 with the rest of the pipeline
+            step.update(size=4 * 64, second_size=4 * patch)
+        if step.type.endswith('BlockMaskGenerator'):
+            step.update(
+                input_size=4, num_masking_patches=6, min_num_patches=2)
+
+
+def clip_file(folder: Path, patch: int, out_dims: int) -> Path:
+    """The weights of a visual tower of CLIP, in the released names."""
+    width = 64
+    shapes = {
+        'conv1.weight': (width, 3, patch, patch),
+        'class_embedding': (width, ),
+        'positional_embedding': (17, width),
+        'proj': (width, out_dims),
+        'transformer.resblocks.0.attn.in_proj_weight': (3 * width, width),
+        'transformer.resblocks.0.attn.in_proj_bias': (3 * width, ),
+        'transformer.resblocks.0.attn.out_proj.weight': (width, width),
+        'transformer.resblocks.0.attn.out_proj.bias': (width, ),
+        'transformer.resblocks.0.mlp.c_fc.weight': (4 * width, width),
+        'transformer.resblocks.0.mlp.c_fc.bias': (4 * width, ),
+        'transformer.resblocks.0.mlp.c_proj.weight': (width, 4 * width),
+        'transformer.resblocks.0.mlp.c_proj.bias': (width, ),
+    }
+    for norm in ('ln_pre', 'ln_post', 'transformer.resblocks.0.ln_1',
+                 'transformer.resblocks.0.ln_2'):
+        shapes.update({f'{norm}.weight': (width, ), f'{norm}.bias': (width, )})
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({f'visual.{name}': torch.randn(shape)
+                for name, shape in shapes.items()}, folder / 'clip.pth')
+    return folder / 'clip.pth'
+
+
 class Probe(Hook):
     """Notes what the training does to the model and what it predicts."""
 
@@ -113,6 +192,7 @@ class Probe(Hook):
         self.reached: set[str] = set()
         self.losses: dict[str, torch.Tensor] = {}
         self.before: dict[str, torch.Tensor] = {}
+        self.batch: Any = None
         self.predictions: list[Any] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -126,6 +206,7 @@ class Probe(Hook):
                          data_batch: Any = None,
                          outputs: dict | None = None) -> None:
         self.losses = outputs
+        self.batch = data_batch
 
     def after_val_iter(self, runner: Runner, batch_idx: int,
                        data_batch: Any = None,
@@ -135,7 +216,18 @@ class Probe(Hook):
 
 def check_prediction(cfg: Config, sample: Any) -> None:
     """One prediction has the form and the range that its task asks for."""
-    if cfg.default_scope == 'mmpretrain':
+    if cfg.model.type.endswith('PixelPretrain'):
+        assert sample.mask.shape == (4, 4)
+        assert sample.mask.sum() == 12
+        assert sample.reconstruction.shape == (3, 64, 64)
+        shown = ~sample.mask.repeat_interleave(16, 0).repeat_interleave(16, 1)
+        assert torch.equal(sample.reconstruction[:, shown],
+                           sample.masked_input[:, shown])
+        assert sample.reconstruction.isfinite().all()
+    elif cfg.model.type.endswith('CLIPPretrain'):
+        assert sample.feature.shape == (cfg.model.teacher_dims, 4, 4)
+        assert sample.mask.sum() == 6
+    elif cfg.default_scope == 'mmpretrain':
         scores = sample.pred_score
         assert scores.shape == (cfg.model.head.num_classes, )
         assert scores.sum().item() == pytest.approx(1, abs=1e-4)
@@ -144,7 +236,9 @@ def check_prediction(cfg: Config, sample: Any) -> None:
         assert len(found) <= cfg.model.test_cfg.rcnn.max_per_img
         assert found.bboxes.shape == (len(found), 4)
         assert found.masks.shape == (len(found), *sample.ori_shape)
-        labels = range(cfg.model.roi_head.bbox_head.num_classes)
+        head = cfg.model.roi_head.bbox_head
+        head = head[-1] if isinstance(head, list) else head
+        labels = range(head.num_classes)
         assert set(found.labels.tolist()) <= set(labels)
     else:
         labels = sample.pred_sem_seg.data
@@ -175,10 +269,15 @@ def test_one_step_and_one_prediction(
     moved = {
         n
         for n, p in runner.model.named_parameters()
-        if not torch.equal(p, probe.before[n])
+        if p.requires_grad and not torch.equal(p, probe.before[n])
     }
     # The first learning rate of a warm-up moves large weights by less than
     # a float32 resolves: zeros, such as biases, always move.
     assert any(n.startswith('backbone.') for n in moved)
+    if cfg.get('val_dataloader') is None:
+        # Pre-training is not evaluated; its model predicts all the same.
+        runner.model.eval()
+        data = runner.model.data_preprocessor(probe.batch, False)
+        probe.predictions = runner.model(**data, mode='predict')
     assert probe.predictions
     check_prediction(cfg, probe.predictions[0])
