@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..blocks import AttentionBlock, init_linear
+from ..blocks import init_linear
 from .pixel_head import embed_levels, level_embeddings
 
 Grid = Tuple[int, int]
@@ -29,8 +29,8 @@ class CLIPHead(nn.Module):
         embed_dims (int): Channels C of the last stage.
         out_dims (int): Channels T of the teacher.
         token_dims (int): Channels of the mask token.
-        aux_blocks (Sequence[AttentionBlock]): Blocks of the auxiliary
-            branch; none for no such branch.
+        aux_blocks (Sequence[nn.Module]): Attention blocks of the
+            auxiliary branch; none for no such branch.
         ln_eps (float): Epsilon of the norms outside these blocks. Defaults
             to 1e-6.
     """
@@ -40,7 +40,7 @@ class CLIPHead(nn.Module):
                  embed_dims: int,
                  out_dims: int,
                  token_dims: int,
-                 aux_blocks: Sequence[AttentionBlock] = (),
+                 aux_blocks: Sequence[nn.Module] = (),
                  ln_eps: float = 1e-6) -> None:
         super().__init__()
         self.mask_token = nn.Parameter(torch.zeros(1, 1, token_dims))

@@ -9,8 +9,6 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..blocks import AttentionBlock
-from ..network import ITPNNetwork
 from .clip_head import AUX_LN_EPS, CLIPHead, smooth_l1
 from .mfm import MaskedFeatureModelling
 from .model import (
@@ -56,7 +54,7 @@ class ITPNCLIPPretrain(ITPNPretrain):
             released, and the finer levels of the pyramid see what is hidden.
             4: behind the patch embedding, and nothing does. Defaults to 16.
         aux (bool): Whether there is the branch from within the last stage;
-            the released Fast-iTPN has none. Defaults to True.
+            what was released of Fast-iTPN has none. Defaults to True.
         masked_only (bool): Whether only replaced patches count, as in
             Fast-iTPN. Defaults to False, all patches, as released.
         mfm (dict, optional): Masked feature modelling, the arguments of
@@ -283,28 +281,22 @@ def aux_blocks(backbone: nn.Module, index: int) -> List[nn.Module]:
     stochastic depth too, but for the epsilon of their norms, which is 1e-5.
 
     Args:
-        backbone (nn.Module): An :class:`ITPNNetwork`.
+        backbone (nn.Module): The backbone.
         index (int): Block of the last stage where the branch starts, from 0.
 
     Returns:
-        list[AttentionBlock]: New blocks.
-
-    Raises:
-        ValueError: If the backbone is another network.
+        list[nn.Module]: New blocks.
     """
-    if not isinstance(backbone, ITPNNetwork):
-        raise ValueError(f'the backbone is {type(backbone).__name__}; the '
-                         'auxiliary branch is that of ITPN, set aux=False')
     arch = backbone.arch_settings
     stage = list(backbone.blocks)[-arch.depths[2]:]
     blocks = []
     for twin in (stage[index], stage[min(index + 1, len(stage) - 1)]):
         scaled = twin.gamma_1 is not None
-        block = AttentionBlock(
+        block = type(twin)(
             arch.embed_dims,
             arch.num_heads,
             arch.mlp_ratios[2],
-            rpe=twin.attn.rpe,
+            rpe=getattr(twin.attn, 'rpe', 'none'),
             rpe_size=position_grid(backbone)[0],
             layer_scale=1. if scaled else None,
             ln_eps=AUX_LN_EPS,

@@ -123,8 +123,7 @@ def _build(part: Part) -> nn.Module:
 
 def position_grid(backbone: nn.Module) -> Grid:
     """Patches that the position embedding of a backbone is for, (S, S)."""
-    position = getattr(backbone, 'absolute_pos_embed', None)
-    side = grid_side(backbone.pos_embed if position is None else position)
+    side = grid_side(backbone.position)
     return side, side
 
 

@@ -161,7 +161,7 @@ class TwoViewRandomResizedCrop:
             np.ascontiguousarray(image[top:top + height, left:left + width]))
         # PIL takes (width, height)
         results['img'] = [
-            np.asarray(crop.resize(size[::-1], method))
+            np.array(crop.resize(size[::-1], method))
             for size, method in zip(self.sizes, _RESAMPLING)
         ]
         results['img_shape'] = self.sizes[0]

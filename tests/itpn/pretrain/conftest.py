@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmvision_ext.itpn.arch import resolve_arch
 from mmvision_ext.itpn.pretrain import ITPNCLIPPretrain, ITPNPixelPretrain
 
 ARCH = dict(embed_dims=32, depths=(1, 1, 4), num_heads=2)
@@ -26,7 +27,8 @@ def build_pixel(img_size=64, arch=ARCH, fpn=16, neck_depth=1, decoder=None,
         dict(type='mmvision_ext.ITPNPyramid',
              in_channels=(dims // 4, dims // 2, dims), out_channels=fpn,
              depth=neck_depth),
-        decoder=decoder or dict(embed_dims=32, depth=1, num_heads=2),
+        decoder=dict(embed_dims=32, depth=1, num_heads=2)
+        if decoder is None else decoder,
         **kwargs)
 
 
@@ -41,6 +43,23 @@ def build_clip(img_size=64, arch=ARCH, fpn=16, teacher_dims=12,
              in_channels=(dims // 4, dims // 2, dims), out_channels=fpn),
         teacher_dims=teacher_dims,
         **kwargs)
+
+
+def build_on_meta(build, arch, **kwargs):
+    """A model of a released architecture, without memory for it."""
+    settings = resolve_arch(arch)
+    with torch.device('meta'):
+        return build(
+            arch=dict(
+                embed_dims=settings.embed_dims,
+                depths=settings.depths,
+                num_heads=settings.num_heads),
+            fpn=256,
+            **kwargs)
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def load_golden(shared_root, name):
