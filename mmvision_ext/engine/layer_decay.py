@@ -37,6 +37,10 @@ class _Group:
     params: list[nn.Parameter] = field(default_factory=list)
 
 
+def _exponent(layer_id: int, num_layers: int) -> tuple[int, int]:
+    return layer_id, num_layers - 1 - layer_id
+
+
 @contextmanager
 def _only_errors(logger: logging.Logger) -> Iterator[None]:
     level = logger.level
@@ -181,18 +185,24 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'{type(backbone).__name__}, the backbone of '
                 f'{type(model).__name__}, does not say how deep its '
                 f'parameters are; {advice}')
-        options = {key: self.paramwise_cfg[key]
-                   for key in ('legacy', 'num_layers')
-                   if self.paramwise_cfg.get(key)}
-        for key, value in options.items():
-            if key not in inspect.signature(depth_of).parameters:
-                raise TypeError(
-                    f'{key}={value}, but {type(backbone).__name__} knows one '
-                    f'way to number its layers; leave {key} out')
+        if not self.paramwise_cfg.get('legacy'):
+            return lambda name: _exponent(*depth_of(name, _PREFIX))
+        if 'legacy' not in inspect.signature(depth_of).parameters:
+            raise TypeError(
+                f'legacy=True, but {type(backbone).__name__} knows one way to '
+                'number its layers; leave legacy out')
+        num_layers = self.paramwise_cfg.get('num_layers')
 
         def find(name: str) -> tuple[int, int]:
-            layer_id, total = depth_of(name, prefix=_PREFIX, **options)
-            return layer_id, total - 1 - layer_id
+            layer_id, total = depth_of(name, _PREFIX, legacy=True)
+            if num_layers is None:
+                return _exponent(layer_id, total)
+            # A late block and the heads may have the same number there.
+            actual, actual_total = depth_of(name, _PREFIX)
+            block = 0 < actual < actual_total - 1
+            if layer_id == total - 1 and not block:
+                layer_id = num_layers + 1
+            return _exponent(layer_id, num_layers + 2)
 
         return find
 

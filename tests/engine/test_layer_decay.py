@@ -15,23 +15,68 @@ from mmvision_ext.registry import MODELS
 VHEAT = dict(type='mmvision_ext.VHeat', arch='nano', img_size=32)
 VHEAT_WIDTHS = [24, 48, 96, 192]
 
+ARCH = dict(embed_dims=32, depths=(1, 1, 2), num_heads=2)
+ITPN_WIDTHS = [8, 16, 32]
+
+# Of each backbone, the names in the layers from the stem to the heads.
+LAYERS = {
+    'VHeat': [
+        r'patch_embed', r'freq_embed\.0|stages\.0', r'freq_embed\.1|stages\.1',
+        r'freq_embed\.2|stages\.2\.blocks\.0',
+        r'stages\.2\.(blocks\.1|downsample)', r'freq_embed\.3|stages\.3',
+        r'norm'
+    ],
+    'ITPN': [
+        r'patch_embed|absolute_pos_embed', r'blocks\.[01]', r'blocks\.[23]',
+        r'blocks\.4', r'blocks\.5', r'fc_norm'
+    ],
+    'FastITPN': [
+        r'patch_embed|pos_embed', r'blocks\.[01]', r'blocks\.[23]',
+        r'blocks\.4', r'blocks\.5', r'fc_norm'
+    ],
+}
+
+
+def _itpn(family):
+    return dict(
+        type=f'mmvision_ext.{family}', arch=ARCH, img_size=32,
+        layer_scale=0.1)
+
+
+def _neck(family, **options):
+    kind = {'ITPN': 'ITPNPyramid', 'FastITPN': 'FastITPNPyramid'}[family]
+    return dict(
+        type=f'mmvision_ext.{kind}', in_channels=ITPN_WIDTHS, **options)
+
 
 def _classifier(backbone, widths):
     return stock_models.image_classifier(
         dict(backbone, out_indices=(len(widths) - 1, )), widths[-1], 7)
 
 
-def _detector(backbone, widths):
-    config = stock_models.mask_rcnn(backbone, widths, 3)
+def _detector(backbone, widths, neck=None):
+    config = stock_models.mask_rcnn(backbone, widths, 3, neck)
     config['roi_head']['bbox_head']['fc_out_channels'] = 8
     return config
 
 
-def _segmentor(backbone, widths):
-    return stock_models.upernet(backbone, widths, 5, 8, 8)
+def _segmentor(backbone, widths, neck=None):
+    return stock_models.upernet(backbone, widths, 5, 8, 8, neck=neck)
 
 
-KINDS = dict(mmpretrain=_classifier, mmdet=_detector, mmseg=_segmentor)
+def _config(family, kind):
+    """A model of one of the frameworks with a backbone of ours."""
+    if family == 'VHeat':
+        make = dict(mmpretrain=_classifier, mmdet=_detector,
+                    mmseg=_segmentor)[kind]
+        return make(VHEAT, VHEAT_WIDTHS)
+    if kind == 'mmpretrain':
+        return stock_models.image_classifier(
+            dict(_itpn(family), out_type='avg_featmap'), 32, 7, pooled=True)
+    if kind == 'mmdet':
+        return _detector(_itpn(family), ITPN_WIDTHS, _neck(family))
+    neck = _neck(family, out_channels=8, num_outs=4, pool='max', concat=True)
+    return _segmentor(_itpn(family), [16, 24, 40, 40], neck)
 
 
 def _wrapper(model, optimizer=(), **paramwise):
@@ -64,43 +109,93 @@ def _by_name(model, wrapper):
     }
 
 
-def _count(model, *patterns):
+def _count(model, pattern):
     """Parameters whose names match, those with decay and those without."""
     counts = [0, 0]
     for name, p in model.named_parameters():
-        if any(re.match(pattern, name) for pattern in patterns):
+        if re.match(pattern, name):
             counts[p.ndim == 1] += p.numel()
     return counts
 
 
-@pytest.mark.parametrize('kind', list(KINDS))
-def test_table_of_vheat(kind):
-    model = build_model(KINDS[kind](VHEAT, VHEAT_WIDTHS))
+@pytest.mark.parametrize('kind', ['mmpretrain', 'mmdet', 'mmseg'])
+@pytest.mark.parametrize('family', list(LAYERS))
+def test_table(family, kind):
+    model = build_model(_config(family, kind))
     wrapper = _wrapper(model)
-    own = r'backbone\.'
-    layers = [
-        [own + r'patch_embed'],
-        [own + r'freq_embed\.0', own + r'stages\.0'],
-        [own + r'freq_embed\.1', own + r'stages\.1'],
-        [own + r'freq_embed\.2', own + r'stages\.2\.blocks\.0'],
-        [own + r'stages\.2\.blocks\.1', own + r'stages\.2\.downsample'],
-        [own + r'freq_embed\.3', own + r'stages\.3'],
-        [own + r'norm', r'(?!backbone)'],
-    ]
+    patterns = [rf'backbone\.({names})' for names in LAYERS[family]]
+    patterns[-1] += r'|(?!backbone\.)'
+    last = len(patterns) - 1
     expected = []
-    for layer, patterns in enumerate(layers):
-        for count, decay in zip(_count(model, *patterns), (0.05, 0.)):
-            expected.append((layer, count, 0.1 * 0.5**(6 - layer), decay))
+    for layer, pattern in enumerate(patterns):
+        for count, decay in zip(_count(model, pattern), (0.05, 0.)):
+            assert count > 0
+            expected.append((layer, count, 0.1 * 0.5**(last - layer), decay))
     found = [(g['layer_id'], sum(p.numel() for p in g['params']), g['lr'],
               g['weight_decay']) for g in _groups(wrapper)]
     assert sorted(found) == sorted(expected)
     assert [g['layer_id'] for g in _groups(wrapper)] == sorted(
-        g['layer_id'] for g in _groups(wrapper))
+        2 * list(range(last + 1)))
     assert sum(count for _, count, _, _ in found) == sum(
         p.numel() for p in model.parameters())
-    # the frequency tables have three axes
-    assert _by_name(model, wrapper)['backbone.freq_embed.2'] == (
-        3, 0.1 / 8, 0.05)
+
+
+def _scales(arch, rate, names, **options):
+    """Rates of some parameters over that of the heads, without weights."""
+    widths = [128, 256, 512] if arch == 'base' else [192, 384, 768]
+    with torch.device('meta'):
+        model = build_model(dict(
+            type='mmvision_ext.FeatureExtractor',
+            backbone=dict(type='mmvision_ext.ITPN', arch=arch),
+            neck=dict(type='mmvision_ext.ITPNPyramid', in_channels=widths)))
+    values = _by_name(model, _wrapper(
+        model, layer_decay_rate=rate, **options))
+    assert values['neck.align_dim_16to8.weight'][1] == 0.1
+    return [values[f'backbone.{name}'][1] / 0.1 for name in names]
+
+
+@pytest.mark.parametrize('arch,rate,num_layers,expected', [
+    ('base', 0.9, None, 1.1111),
+    ('large', 0.95, None, 1.0526),
+    ('base', 0.9**(13 / 32), None, 1.0437),
+    ('base', 0.9**(13 / 46), 44, 0.6791),
+])
+def test_legacy_rate_of_the_last_block(arch, rate, num_layers, expected):
+    last = 31 if arch == 'base' else 45
+    names = [f'blocks.{last}.mlp.fc1.weight', f'blocks.{last - 1}.norm1.bias',
+             'patch_embed.proj.weight', 'absolute_pos_embed']
+    found = _scales(arch, rate, names, legacy=True, num_layers=num_layers)
+    exponent = (num_layers or last - 1) + 1
+    assert found == pytest.approx(
+        [expected, expected * rate, rate**exponent, 1.], rel=1e-4)
+    # and as it was meant
+    found = _scales(arch, rate, names)
+    assert found == pytest.approx(
+        [rate, rate**2, rate**last, rate**last])
+
+
+def test_legacy_of_fast_counts_merges():
+    model = build_model(_config('FastITPN', 'mmpretrain'))
+    values = _by_name(model, _wrapper(model, legacy=True))
+    assert values['head.fc.weight'][:2] == (7, 0.1)
+    assert values['backbone.blocks.5.attn.q_bias'][:2] == (6, 0.05)
+    assert values['backbone.blocks.1.reduction.weight'][:2] == (2, 0.1 / 32)
+    assert values['backbone.patch_embed.proj.weight'][:2] == (0, 0.1 / 128)
+
+
+def test_custom_keys_of_the_recipes():
+    model = build_model(dict(
+        _config('ITPN', 'mmpretrain'),
+        backbone=dict(_itpn('ITPN'), out_type='avg_featmap', rpe='table')))
+    values = _by_name(model, _wrapper(model, custom_keys={
+        'pos_embed': dict(decay_mult=0.),
+        'relative_position_bias_table': dict(decay_mult=0.)}))
+    free = {name.split('.')[-1] for name, (_, _, decay) in values.items()
+            if not decay}
+    assert free == {'bias', 'weight', 'gamma_1', 'gamma_2',
+                    'absolute_pos_embed', 'relative_position_bias_table'}
+    assert all(decay == 0.05 for name, (_, _, decay) in values.items()
+               if re.search(r'(fc\d?|qkv|proj|reduction)\.weight', name))
 
 
 def test_default_rules_and_custom_keys():
