@@ -30,17 +30,27 @@ def short_name(step: Mapping[str, Any]) -> str:
     return name.replace('/', '.').rpartition('.')[2]
 
 
-def _pipelines(node: Any, names: Sequence[str]) -> Iterator[list]:
-    """Lists of steps below a node, under any of the names."""
+def pipelines_of(node: Any, names: Sequence[str] = ('pipeline', )
+                 ) -> Iterator[list]:
+    """Pipelines below a node of a config, the lists themselves.
+
+    Args:
+        node (Any): Such as a dataloader.
+        names (Sequence[str]): Keys that hold them. Defaults to
+            'pipeline'.
+
+    Yields:
+        list: Of steps.
+    """
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key in names and isinstance(value, list):
                 yield value
             else:
-                yield from _pipelines(value, names)
+                yield from pipelines_of(value, names)
     elif isinstance(node, (list, tuple)):
         for item in node:
-            yield from _pipelines(item, names)
+            yield from pipelines_of(item, names)
 
 
 def train_pipelines(cfg: Mapping[str, Any]) -> list[list]:
@@ -58,9 +68,9 @@ def train_pipelines(cfg: Mapping[str, Any]) -> list[list]:
     Raises:
         ValueError: If there is none.
     """
-    found = list(_pipelines(cfg.get('train_dataloader'), ('pipeline', )))
-    found += _pipelines(cfg.get('custom_hooks'),
-                        ('train_pipeline', 'switch_pipeline'))
+    found = list(pipelines_of(cfg.get('train_dataloader')))
+    found += pipelines_of(cfg.get('custom_hooks'),
+                          ('train_pipeline', 'switch_pipeline'))
     if not found:
         raise ValueError('the base config has no train_dataloader with a '
                          'pipeline; an augmentation has nowhere to go')
@@ -125,7 +135,7 @@ def set_image_size(cfg: Mapping[str, Any], size: int) -> None:
             'resolutions out for others')
     pipelines = train_pipelines(cfg)
     for name in ('val_dataloader', 'test_dataloader'):
-        pipelines += _pipelines(cfg.get(name), ('pipeline', ))
+        pipelines += pipelines_of(cfg.get(name))
     for pipeline in pipelines:
         _resize(pipeline, size)
     backbone = cfg['model'].get('backbone', {})
