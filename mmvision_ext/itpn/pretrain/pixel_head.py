@@ -84,7 +84,9 @@ class PixelHead(nn.Module):
     """Three level embeddings, mask tokens, a transformer, pixels.
 
     Source: "Integrally Pre-Trained Transformer Pyramid Networks", CVPR 2023
-    (arXiv 2211.12735), section 3, in the form that was released.
+    (arXiv 2211.12735), section 3, in the form that was released. Its steps
+    are :meth:`embed`, :meth:`fill`, :meth:`decode` and :attr:`decoder_pred`,
+    the last from (B, N, D) to the normalised pixels, (B, N, 256 * C).
 
     Args:
         in_channels (int): Channels F of the pyramid. Defaults to 256.
@@ -172,33 +174,17 @@ class PixelHead(nn.Module):
             tokens = block(tokens)
         return self.decoder_norm(tokens)
 
-    def forward(self, pyramid: Sequence[Tensor], ids_keep: Tensor,
-                grid: Grid) -> Tensor:
-        """Predict the normalised pixels of all patches.
 
-        Args:
-            pyramid (Sequence[Tensor]): As in :meth:`embed`.
-            ids_keep (Tensor): Places of the visible patches, (B, K) int64.
-            grid (tuple[int, int]): Patches of the image, (Hp, Wp).
+def pixel_loss(pred: Tensor, images: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over the hidden patches.
 
-        Returns:
-            Tensor: (B, N, 256 * channels of the image).
-        """
-        levels = self.embed(pyramid)
-        tokens = self.fill(sum(levels), ids_keep, grid, len(levels))
-        return self.decoder_pred(self.decode(tokens))
+    Args:
+        pred (Tensor): Normalised pixels, (B, N, 256 * C).
+        images (Tensor): (B, C, H, W).
+        mask (Tensor): (B, N) bool, True where hidden.
 
-    def loss(self, pred: Tensor, images: Tensor, mask: Tensor) -> Tensor:
-        """Mean squared error over the hidden patches.
-
-        Args:
-            pred (Tensor): From :meth:`forward`, (B, N, 256 * channels).
-            images (Tensor): (B, channels, H, W).
-            mask (Tensor): (B, N) bool, True where hidden.
-
-        Returns:
-            Tensor: A scalar, float32.
-        """
-        target = patch_targets(images)[0]
-        error = (pred.float() - target).square().mean(-1)
-        return (error * mask).sum() / mask.sum()
+    Returns:
+        Tensor: A scalar, float32.
+    """
+    error = (pred.float() - patch_targets(images)[0]).square().mean(-1)
+    return (error * mask).sum() / mask.sum()

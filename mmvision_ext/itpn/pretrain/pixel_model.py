@@ -23,7 +23,7 @@ from .patches import (
     map_to_cells,
     patches_to_images,
 )
-from .pixel_head import CELL_SIDES, PixelHead, patch_targets
+from .pixel_head import CELL_SIDES, PixelHead, patch_targets, pixel_loss
 
 
 @MODELS.register_module()
@@ -105,7 +105,7 @@ class ITPNPixelPretrain(ITPNPretrain):
         grid, hidden = self._hide(images, noise)
         decoded = self._decode(images, hidden, grid)
         pred = self.head.decoder_pred(decoded[-1])
-        losses = dict(loss_pixel=self.head.loss(pred, images, hidden.mask))
+        losses = dict(loss_pixel=pixel_loss(pred, images, hidden.mask))
         if self.mfm is not None:
             losses.update(self._mfm_losses(images, decoded, hidden, grid))
         return losses
