@@ -9,7 +9,7 @@ twice as often:
 
 Command:  python tools/train.py configs/itpn/itpn-nano_pretrain_pixel.py
           --data-root DIR
-          writes iter_1200.pth, from which itpn-nano_cifar10.py,
+          writes iter_1500.pth, from which itpn-nano_cifar10.py,
           maskrcnn_itpn_nano_nuclei.py and upernet_itpn_nano_camvid.py start
           as their headers say
 Metric:   loss_pixel (no published figure)
@@ -62,7 +62,7 @@ train_dataloader = dict(
         with_label=False,
         pipeline=train_pipeline))
 
-max_iters = 1200
+max_iters = 1500
 train_cfg = dict(by_epoch=False, max_iters=max_iters)
 optim_wrapper = dict(
     optimizer=dict(

@@ -47,7 +47,7 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[3].update(crop_size=crop_size)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-max_iters = 350
+max_iters = 450
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(
     constructor='mmvision_ext.LayerDecayOptimWrapperConstructor',
