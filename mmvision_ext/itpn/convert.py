@@ -81,8 +81,9 @@ def convert(source: SourceWeights,
     _refuse_relatives(source)
     network = read_network(source.backbone, num_heads)
     found, notes = _find_form(source, network, form)
-    # the original's networks for dense tasks have torch's default
-    eps = 1e-5 if found in ('detection', 'segmentation') else 1e-6
+    # The original's networks for dense tasks have torch's default; of
+    # Fast-iTPN no others but those of pre-training and classifiers exist.
+    eps = 1e-5 if found in LAYOUTS and not network.fast else 1e-6
     if backbone_only:
         found, notes = 'backbone', []
     elif source.rest and not form and not _has_stock_heads(source):
