@@ -23,8 +23,10 @@ def load_model(path: str | Path,
         nn.Module: The network in eval mode. ``model(images)``, with
         normalised images of shape (B, 3, H, W), gives the logits (B, classes)
         of a classifier, the tuple of maps of a backbone, and the logits
-        (B, classes, H/4, W/4) of a segmentor. A detector is for mmdet's own
-        inference functions.
+        (B, classes, H/4, W/4) of a segmentor; of a backbone with its pyramid
+        it gives the maps of the pyramid. A detector is for mmdet's own
+        inference functions. A pre-training model has ``loss(images,
+        noise=...)`` or ``loss(images, mask=..., target=...)``.
 
     Raises:
         CheckpointError: If the file cannot be read or does not say which
