@@ -140,6 +140,17 @@ def test_recomputing_changes_no_gradient():
         assert torch.allclose(a.grad, b.grad, atol=1e-6)
 
 
+def test_memory_format_changes_no_value():
+    plain = SearchableMobileNet(TINY).eval()
+    last = SearchableMobileNet(TINY, channels_last=True).eval()
+    last.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 32, 32)
+    a, b = plain(x)[0], last(x)[0]
+    assert torch.allclose(a, b, atol=1e-5)
+    assert a.is_contiguous()
+    assert b.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize('frozen', [-1, 0, 2])
 def test_frozen_stages_and_norm_eval(frozen):
     network = SearchableMobileNet(TINY, frozen_stages=frozen,

@@ -6,12 +6,11 @@ Each is a class with ``decisions()``, the list of its decisions, and
 from .augment import AutoAugmentSpace, RandAugmentSpace, TrivialAugmentSpace
 from .backbones import ITPNSpace, VHeatSpace
 from .cells import CellSpace
-from .costs import analytic_flops, input_shape
+from .costs import analytic_flops
 from .keys import KeySpace
 from .mobile import MobileSpace
 from .recipe import RecipeSpace
 
 __all__ = ['AutoAugmentSpace', 'CellSpace', 'ITPNSpace', 'KeySpace',
            'MobileSpace', 'RandAugmentSpace', 'RecipeSpace',
-           'TrivialAugmentSpace', 'VHeatSpace', 'analytic_flops',
-           'input_shape']
+           'TrivialAugmentSpace', 'VHeatSpace', 'analytic_flops']

@@ -6,52 +6,24 @@ from typing import Any, Optional
 
 from ..networks.cell_arch import resolve_cell_arch
 from ..networks.mobile_arch import resolve_mobile_arch
-from .pipelines import pipelines_of, short_name
-
-_CROPS = ('CenterCrop', 'EfficientNetCenterCrop')
-
-
-def input_shape(cfg: Mapping[str, Any]) -> Optional[tuple[int, int, int]]:
-    """Channels, height and width of a validation image.
-
-    Args:
-        cfg (Config): Any mm config.
-
-    Returns:
-        tuple[int, int, int] | None: None where no step of the validation
-        pipeline fixes a size.
-    """
-    for pipeline in pipelines_of(cfg.get('val_dataloader')):
-        for step in reversed(pipeline):
-            name = short_name(step)
-            size = step.get('crop_size') if name in _CROPS else None
-            if name in ('Resize', 'Pad'):
-                size = step.get('scale') or step.get('size')
-            if isinstance(size, int):
-                return 3, size, size
-            if isinstance(size, Sequence):
-                # mm gives sizes of images as (width, height)
-                return 3, size[-1], size[0]
-    return None
+from .pipelines import short_name
 
 
 def analytic_flops(cfg: Mapping[str, Any],
-                   shape: Optional[Sequence[int]] = None) -> Optional[int]:
+                   shape: Sequence[int]) -> Optional[int]:
     """Multiply-adds of a classifier, backbone and head, by arithmetic.
 
     Args:
         cfg (Config): Of a classifier with a searchable backbone.
-        shape (Sequence[int], optional): (channels, height, width). By
-            default that of the validation images.
+        shape (Sequence[int]): Of the image, (channels, height, width).
 
     Returns:
         int | None: What the counter of the suite counts for the whole
         network; None if the network is another one and has to be counted.
     """
-    shape = shape or input_shape(cfg)
     model = cfg['model']
     neck = model.get('neck') or {}
-    if shape is None or model.get('type') not in (
+    if model.get('type') not in (
             'ImageClassifier', 'mmpretrain.ImageClassifier') or \
             not str(neck.get('type')).endswith('GlobalAveragePooling'):
         return None
