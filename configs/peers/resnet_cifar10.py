@@ -8,7 +8,7 @@ Command:  bash tools/dist_train.sh configs/peers/resnet_cifar10.py 2
           --data-root DIR
 Metric:   top-1 (no published figure)
 Source:   recipe of our own
-Hardware: 2 CPU cores, no GPU, 2 processes x 16 images
+Hardware: 2 CPU cores, no GPU, 2 processes x 64 images
 Status:   not run
 """
 _base_ = '../vheat/vheat-nano_cifar10.py'
@@ -24,9 +24,10 @@ model = dict(
         out_indices=(3, )),
     head=dict(in_channels=80))
 
-# Those of the base without the enlargement at the end.
-train_pipeline = [*_base_.train_pipeline[:-2], dict(type='PackInputs')]
+# Those of the base without the enlargement at the end, the same throughout.
+train_pipeline = [*_base_.augmentations, dict(type='PackInputs')]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+custom_hooks = []

@@ -3,11 +3,11 @@
 ResNet-18 of mmsegmentation with 18 channels instead of 64, from scratch, for
 about the FLOPs of vHeat-nano. All else is inherited.
 
-Command:  python tools/train.py configs/peers/upernet_resnet_camvid.py
-          --data-root DIR
+Command:  bash tools/dist_train.sh
+          configs/peers/upernet_resnet_camvid.py 2 --data-root DIR
 Metric:   mIoU over 11 classes (no published figure)
 Source:   recipe of our own
-Hardware: 2 CPU cores, no GPU
+Hardware: 2 CPU cores, no GPU, 2 processes x 2 images
 Status:   not run
 """
 _base_ = '../vheat/upernet_vheat_nano_camvid.py'
@@ -19,6 +19,7 @@ model = dict(
         depth=18,
         stem_channels=18,
         base_channels=18,
-        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_cfg=dict(type='GN', num_groups=6),
+        norm_eval=False,
         out_indices=(0, 1, 2, 3)),
     decode_head=dict(in_channels=[18, 36, 72, 144]))

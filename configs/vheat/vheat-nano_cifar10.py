@@ -1,14 +1,14 @@
 """vHeat-nano classifier on small photographs (CIFAR-10), for a CPU.
 
 The data is a folder a class, `train/<class>/*` and `val/<class>/*`. Images of
-32 pixels are enlarged to 64, so that the four stages see maps of 16, 8, 4
-and 2.
+32 pixels are enlarged to 48 in the first two thirds of the training and to 64
+then, so that the four stages see maps of 16, 8, 4 and 2.
 
 Command:  bash tools/dist_train.sh configs/vheat/vheat-nano_cifar10.py 2
           --data-root DIR
 Metric:   top-1 (no published figure)
 Source:   recipe of our own
-Hardware: 2 CPU cores, no GPU, 2 processes x 16 images
+Hardware: 2 CPU cores, no GPU, 2 processes x 64 images
 Status:   measured here: top-1 65.8, 68 was aimed at (docs/results.md)
 """
 _base_ = '../_base_/default_runtime_cls.py'
@@ -19,7 +19,7 @@ data_root = 'data/cifar10'
 data_preprocessor = dict(
     num_classes=10,
     mean=[125.307, 122.961, 113.8575],
-    std=[51.5865, 50.847, 51.255],
+    std=[63.0, 62.1, 66.7],
     to_rgb=True)
 model = dict(
     type='ImageClassifier',
@@ -27,60 +27,47 @@ model = dict(
         type='mmvision_ext.VHeat',
         arch='nano',
         img_size=img_size,
+        table_resize='aligned',
         out_indices=(3, )),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
         num_classes=10,
         in_channels=192,
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
         loss=dict(
             type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
         cal_acc=False))
 
-# Those of RandAugment but for inverting, at a mild strength.
-policies = [
-    dict(type='AutoContrast', prob=1.0),
-    dict(type='Equalize', prob=1.0),
-    dict(type='Rotate', prob=1.0, magnitude_range=(0, 30)),
-    dict(type='Posterize', prob=1.0, magnitude_range=(8, 4)),
-    dict(type='Solarize', prob=1.0, magnitude_range=(256, 0)),
-    dict(type='ColorTransform', prob=1.0, magnitude_range=(0, 0.9)),
-    dict(type='Contrast', prob=1.0, magnitude_range=(0, 0.9)),
-    dict(type='Brightness', prob=1.0, magnitude_range=(0, 0.9)),
-    dict(type='Sharpness', prob=1.0, magnitude_range=(0, 0.9)),
-    dict(
-        type='Shear', prob=1.0, magnitude_range=(0, 0.3),
-        direction='horizontal'),
-    dict(
-        type='Shear', prob=1.0, magnitude_range=(0, 0.3),
-        direction='vertical'),
-    dict(
-        type='Translate', prob=1.0, magnitude_range=(0, 0.45),
-        direction='horizontal'),
-    dict(
-        type='Translate', prob=1.0, magnitude_range=(0, 0.45),
-        direction='vertical')
-]
-fill = [125, 123, 114]
-train_pipeline = [
+# The first part is trained on smaller images, at about two thirds of the cost.
+first_img_size = 48
+# The crop is torchvision's: mmpretrain's pads with black, whatever its
+# padding_mode.
+augmentations = [
     dict(type='LoadImageFromFile'),
+    dict(type='NumpyToPIL', to_rgb=True),
     dict(
-        type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(
-        type='RandAugment',
-        policies=policies,
-        num_policies=2,
-        total_level=10,
-        magnitude_level=3,
-        hparams=dict(pad_val=fill, interpolation='bilinear')),
+        type='torchvision/RandomCrop',
+        size=32,
+        padding=4,
+        padding_mode='reflect'),
+    dict(type='torchvision/RandomHorizontalFlip'),
+    dict(type='torchvision/RandAugment', num_ops=2, magnitude=7),
+    dict(type='PILToNumpy', to_bgr=True),
     dict(
         type='RandomErasing',
         erase_prob=1.0,
-        min_area_ratio=0.02,
-        max_area_ratio=0.08,
-        fill_color=fill),
+        min_area_ratio=0.04,
+        max_area_ratio=0.0625,
+        aspect_range=(0.5, 2.0),
+        fill_color=[125, 123, 114])
+]
+train_pipeline = [
+    *augmentations,
+    dict(type='Resize', scale=first_img_size),
+    dict(type='PackInputs')
+]
+last_train_pipeline = [
+    *augmentations,
     dict(type='Resize', scale=img_size),
     dict(type='PackInputs')
 ]
@@ -89,10 +76,11 @@ test_pipeline = [
     dict(type='Resize', scale=img_size),
     dict(type='PackInputs')
 ]
+# Two processes fill two cores; workers beside them would only cost more.
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
+    batch_size=64,
+    num_workers=0,
+    persistent_workers=False,
     dataset=dict(
         type='CustomDataset',
         data_root=data_root,
@@ -101,8 +89,8 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True))
 val_dataloader = dict(
     batch_size=100,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
+    persistent_workers=False,
     dataset=dict(
         type='CustomDataset',
         data_root=data_root,
@@ -113,14 +101,14 @@ val_evaluator = dict(type='Accuracy', topk=(1, ))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-max_epochs = 40
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
+max_epochs = 46
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=23)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
     optimizer=dict(
         type='AdamW',
-        lr=2e-3,
+        lr=4.5e-3,
         betas=(0.9, 0.999),
         weight_decay=0.1,
         fused=True),
@@ -133,18 +121,27 @@ param_scheduler = [
         start_factor=1e-2,
         by_epoch=True,
         begin=0,
-        end=3,
+        end=4,
         convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
         eta_min_ratio=1e-2,
         by_epoch=True,
-        begin=3,
+        begin=4,
         end=max_epochs,
         convert_to_iter_based=True)
 ]
-auto_scale_lr = dict(base_batch_size=32)
+auto_scale_lr = dict(base_batch_size=128)
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=10, max_keep_ckpts=1))
-randomness = dict(seed=0)
+    checkpoint=dict(interval=23, max_keep_ckpts=1))
+custom_hooks = [
+    dict(
+        type='SwitchRecipeHook',
+        schedule=[
+            dict(
+                action_epoch=30,
+                train_pipeline=last_train_pipeline)
+        ])
+]
+randomness = dict(seed=0, diff_rank_seed=True)
