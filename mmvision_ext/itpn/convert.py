@@ -96,7 +96,8 @@ def convert(source: SourceWeights,
     state_dict = {new: pool[old] for new, old in sources.items()}
     model = model_config(found, network, state_dict, eps)
     _check_parts(model, network, state_dict)
-    left = [name for name in pool if name not in set(sources.values())]
+    placed = set(sources.values())
+    left = [name for name in pool if name not in placed]
     ignored = [n for n in left if n.endswith('relative_position_index')]
     dropped = [n for n in left if n not in ignored]
     if not network.heads_read and network.arch_name is None and \
