@@ -8,7 +8,7 @@ Command:  bash tools/dist_train.sh configs/peers/resnet_cifar10.py 2
           --data-root DIR
 Metric:   top-1 (no published figure)
 Source:   recipe of our own
-Hardware: 2 CPU cores, no GPU, 2 processes x 64 images
+Hardware: 2 CPU cores, no GPU, 2 processes x 32 images
 Status:   not run
 """
 _base_ = '../vheat/vheat-nano_cifar10.py'

@@ -8,7 +8,7 @@ Command:  bash tools/dist_train.sh configs/vheat/vheat-nano_cifar10.py 2
           --data-root DIR
 Metric:   top-1 (no published figure)
 Source:   recipe of our own
-Hardware: 2 CPU cores, no GPU, 2 processes x 64 images
+Hardware: 2 CPU cores, no GPU, 2 processes x 32 images
 Status:   measured here: top-1 65.8, 68 was aimed at (docs/results.md)
 """
 _base_ = '../_base_/default_runtime_cls.py'
@@ -51,7 +51,7 @@ augmentations = [
         padding=4,
         padding_mode='reflect'),
     dict(type='torchvision/RandomHorizontalFlip'),
-    dict(type='torchvision/RandAugment', num_ops=2, magnitude=7),
+    dict(type='torchvision/RandAugment', num_ops=1, magnitude=9),
     dict(type='PILToNumpy', to_bgr=True),
     dict(
         type='RandomErasing',
@@ -78,7 +78,7 @@ test_pipeline = [
 ]
 # Two processes fill two cores; workers beside them would only cost more.
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
@@ -101,14 +101,14 @@ val_evaluator = dict(type='Accuracy', topk=(1, ))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-max_epochs = 46
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=23)
+max_epochs = 42
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
     optimizer=dict(
         type='AdamW',
-        lr=4.5e-3,
+        lr=3e-3,
         betas=(0.9, 0.999),
         weight_decay=0.1,
         fused=True),
@@ -131,16 +131,16 @@ param_scheduler = [
         end=max_epochs,
         convert_to_iter_based=True)
 ]
-auto_scale_lr = dict(base_batch_size=128)
+auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=23, max_keep_ckpts=1))
+    checkpoint=dict(interval=21, max_keep_ckpts=1))
 custom_hooks = [
     dict(
         type='SwitchRecipeHook',
         schedule=[
             dict(
-                action_epoch=30,
+                action_epoch=28,
                 train_pipeline=last_train_pipeline)
         ])
 ]
