@@ -1,6 +1,6 @@
 """What a candidate costs, known before any training."""
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -100,14 +100,19 @@ class _Forward(nn.Module):
         whole = hasattr(model, 'extract_feat') and (
             getattr(model, 'head', None) is not None
             or hasattr(model, 'decode_head'))
-        self.forward_part: Callable[[Tensor], Any] = model
+        # not the function itself: whoever counts works on a copy
+        self.part = ''
         if whole and not detects:
-            self.forward_part = lambda x: model(x, mode='tensor')
+            self.part = 'tensor'
         elif hasattr(model, 'extract_feat'):
-            self.forward_part = model.extract_feat
+            self.part = 'features'
 
     def forward(self, x: Tensor) -> Any:
-        return self.forward_part(x)
+        if self.part == 'tensor':
+            return self.model(x, mode='tensor')
+        if self.part == 'features':
+            return self.model.extract_feat(x)
+        return self.model(x)
 
 
 def _build(config: Mapping[str, Any]) -> nn.Module:

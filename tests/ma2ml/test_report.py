@@ -175,8 +175,8 @@ def test_a_running_study_is_read(study, tmp_path):
 
 def test_places_of_ordinal_choices_are_decoded():
     study = optuna.create_study()
-    study.set_user_attr('space', dict(hpo=[
-        dict(name='lr', choices=[0.1, 0.2, 0.4], ordinal=True)]))
+    study.set_user_attr('identity', dict(space=dict(hpo=[
+        dict(name='lr', choices=[0.1, 0.2, 0.4], ordinal=True)])))
     study.add_trial(create_trial(value=1., params={'hpo.lr': 2},
                                  distributions={
                                      'hpo.lr': IntDistribution(0, 2)}))

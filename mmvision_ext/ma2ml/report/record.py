@@ -122,7 +122,8 @@ def read_study(study: Study) -> Record:
             'objectives; the report shows studies with one')
     attrs = study.user_attrs
     limit = attrs.get('flops_limit')
-    space = attrs.get('space')
+    # what the search tool wrote down when it made the study
+    space = (attrs.get('identity') or {}).get('space')
     space = SearchSpace.from_config(space) if space else None
     return Record(
         name=study.study_name,
