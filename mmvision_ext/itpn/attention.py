@@ -43,7 +43,7 @@ class Attention(nn.Module):
             to None, all tokens.
 
     Raises:
-        ValueError: If ``rpe`` or ``window_size`` is not one of these.
+        ValueError: If ``rpe`` is not one of these.
     """
 
     def __init__(self,
@@ -56,9 +56,6 @@ class Attention(nn.Module):
         if rpe not in RPE_KINDS:
             raise ValueError(
                 f'rpe is {rpe!r}; choose one of {RPE_KINDS}')
-        if window_size is not None and window_size < 1:
-            raise ValueError(f'window_size is {window_size}; expected at '
-                             'least 1 token, or None')
         self.num_heads = num_heads
         self.window_size = window_size
         self.rpe = rpe

@@ -65,7 +65,7 @@ class ITPN(ITPNNetwork, BaseModule):
             blocks global.
         global_indices (Sequence[int], optional): With ``window_size``, the
             attention blocks that see all tokens, counted from 0. Defaults
-            to the last of each quarter.
+            to the last of each quarter (of 4 blocks, that is all).
         init_cfg (dict | list[dict], optional): Weights to start from, as
             everywhere in mmengine. Defaults to None.
 

@@ -51,7 +51,7 @@ def _fit(name: str, given: Tensor, own: Tensor, excess: float) -> Tensor:
     if name.endswith('pos_embed'):
         side = grid_side(own)
         return resize_position(given, (side, side), side * side, excess)
-    if own.shape[1:] and name.endswith('bias_table'):
+    if name.endswith('bias_table'):
         side = (table_side(own) + 1) // 2
         # (2S-1, 2S-1, heads) -> ((2S-1)^2, heads)
         return resize_bias_table(given, (side, side)).flatten(0, 1)

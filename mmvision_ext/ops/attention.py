@@ -12,6 +12,7 @@ import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from torch import Tensor
 
+from .dct import is_graph_capture
 from .rel_pos import offset_bias, offset_bias_at
 
 #: Entries of a bias that are made at a time; 64 MiB in float32.
@@ -51,6 +52,9 @@ def attend_offsets(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
     """
     table = table.to(q.dtype)
     height, width = ((side + 1) // 2 for side in table.shape[:2])
+    if is_graph_capture():  # a loop would bind the graph to this size
+        ids = torch.arange(height * width, device=q.device)[None]
+        return attend_offsets_at(q, k, v, table, ids)
     row_entries = table.shape[2] * width * height * width
     step = min(max(MAX_BIAS_ENTRIES // row_entries, 1), height)
     if step == height:
@@ -165,6 +169,9 @@ def _axis_channels(q: Tensor, rel_h: Tensor, rel_w: Tensor,
         products = (
             torch.einsum('bnqd,bqld->bnql', q, rows[ids // width]),
             torch.einsum('bnqd,bqld->bnql', q, columns[ids % width]))
+    # (b, N, 1) == (L,) -> (b, N, L)
     marks = torch.cat(
-        (F.one_hot(ids // width, height), F.one_hot(ids % width, width)), -1)
-    return torch.cat(products, -1), marks[:, None].to(q)
+        tuple(place[..., None] == torch.arange(length, device=q.device)
+              for place, length in ((ids // width, height),
+                                    (ids % width, width))), -1)
+    return torch.cat(products, -1), marks[:, None].to(q.dtype)
