@@ -10,6 +10,8 @@ from .svg import Plot, element, number, short, svg, ticks
 
 #: Agents get colours in order; further ones share the last.
 COLOURS = 6
+#: From so many finished trials on, shares and outliers mean something.
+MANY = 20
 _WINDOW = 10
 #: Top of the parallel axes.
 _TOP = 44
@@ -39,9 +41,11 @@ def describe(record: Record, trial: TrialRow) -> str:
 
 def _value_range(record: Record, rows: Sequence[TrialRow]
                  ) -> tuple[float, float]:
-    """From the 5 % worst, which may lie far off, to a little past the best."""
+    """All rewards; of many, not the 5 % worst, which may lie far off."""
     losses = sorted(map(record.loss, rows))
-    best, worst = losses[0], losses[int(0.95 * (len(losses) - 1))]
+    worst = losses[int(0.95 * (len(losses) - 1)) if len(
+        losses) >= MANY else -1]
+    best = losses[0]
     margin = 0.06 * ((worst - best) or abs(best) or 1.)
     low, high = best - margin, worst + margin
     return (-high, -low) if record.maximize else (low, high)
@@ -181,7 +185,8 @@ def importance(record: Record, found: Mapping[str, float],
         str: An element.
     """
     if not found:
-        return _nothing('Too few finished trials to tell.')
+        return _nothing(f'Too few finished trials to tell: {MANY} are '
+                        'needed.')
     order = sorted(found.items(), key=lambda pair: -pair[1])[:most]
     return bars([(name, share, f'{100 * share:.1f} %', colour(record, name))
                  for name, share in order], 'Importance of decisions')
@@ -271,7 +276,7 @@ class _Axis:
         """Name, agent and choices."""
         agent, _, own = self.name.partition('.')
         parts = [
-            element('text', self.name, short(own or agent, 15),
+            element('text', self.name, short(own or agent, 13),
                     css='below label ink', x=x, y=14),
             element('text', text=agent if own else '', x=x, y=30,
                     css=f'below agent {colour(record, self.name)}'),

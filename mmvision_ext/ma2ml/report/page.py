@@ -43,7 +43,7 @@ def write_report(study: Study, path: Union[str, Path]) -> None:
 def _importance(study: Study, record: Record) -> dict[str, float]:
     """Optuna's importance of the decisions that every trial makes."""
     from optuna.importance import get_param_importances
-    if len(record.complete) < 4:
+    if len(record.complete) < charts.MANY:
         return {}
     try:
         with warnings.catch_warnings():
@@ -114,7 +114,7 @@ def _section(title: str, text: str, inner: str) -> str:
 
 
 def _cut(record: Record) -> str:
-    if len(record.complete) < 20:
+    if len(record.complete) < charts.MANY:
         return ''
     return ' Values beyond the axis are drawn at its end.'
 
