@@ -90,14 +90,14 @@ def tiny_run(path: Path, data: Path, work_dir: Path) -> Config:
     """A config for one iteration on two images, and one prediction."""
     cfg = Config.fromfile(path)
     factor = FACTORS.get(path.stem.rsplit('_', 1)[1], 2)
-    replace_data_root(cfg, str(data / LAYOUTS[cfg.default_scope]))
+    layout = Path(cfg.data_root).name
+    if layout not in LAYOUTS.values():
+        layout = LAYOUTS[cfg.default_scope]
+    replace_data_root(cfg, str(data / layout))
     if 'ITPN' in cfg.model.backbone.type:
-        shrink_itpn(cfg)
+        shrink_itpn(cfg, factor)
     if 'CLIP' in cfg.model.type:
         shrink_clip(cfg, work_dir)
-    elif cfg.model.type.endswith('Pretrain'):
-        # Whole patches: 64 pixels when divided with the rest.
-        cfg.train_dataloader.dataset.pipeline[1].scale = factor * 64
     for key, count in (('train_dataloader', 2), ('val_dataloader', 1)):
         loader = cfg.get(key)
         if loader is None:
@@ -124,8 +124,13 @@ def tiny_run(path: Path, data: Path, work_dir: Path) -> Config:
     return adapt_config_for_cpu(cfg)
 
 
-def shrink_itpn(cfg: Config) -> None:
+def shrink_itpn(cfg: Config, factor: int) -> None:
     """Take one block a stage, and narrow heads: widths in between stay."""
+    if cfg.model.type.endswith('PixelPretrain'):
+        # Whole patches: 64 pixels when divided with the rest.
+        for step in cfg.train_dataloader.dataset.pipeline:
+            if 'scale' in step:
+                step.scale = factor * 64
     model = cfg.model
     zoo = FAST_ARCH_ZOO if 'Fast' in model.backbone.type else ARCH_ZOO
     arch = zoo[model.backbone.arch]
