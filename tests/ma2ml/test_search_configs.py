@@ -117,7 +117,9 @@ def toy_data(tmp_path_factory):
                          val=6, size=32)
 
 
-@pytest.mark.parametrize('name', ['toy', 'imagenet_600m', 'cifar100'])
+@pytest.mark.parametrize('name', [
+    pytest.param('toy', marks=pytest.mark.smoke), 'imagenet_600m',
+    'cifar100'])
 def test_a_candidate_trains_a_step(name, toy_data, tmp_path, monkeypatch):
     monkeypatch.setattr(Config, 'pretty_text', '')
     spec = read_search(REPO / f'configs/ma2ml/{name}.py')

@@ -3,6 +3,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, init_default_scope
 
@@ -21,7 +22,7 @@ from mmvision_ext.ma2ml.spaces import (
 )
 from mmvision_ext.ma2ml.spaces.augment import PHOTOMETRIC
 from mmvision_ext.ma2ml.spaces.mobile import FBNETV3_STAGES
-from mmvision_ext.registry import TASK_UTILS
+from mmvision_ext.registry import MODELS, TASK_UTILS
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -192,6 +193,7 @@ def run(pipeline_steps, scope, results):
     return results
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize('part', [
     AutoAugmentSpace(image_size=32), RandAugmentSpace(),
     TrivialAugmentSpace()], ids=lambda p: type(p).__name__)
@@ -280,7 +282,6 @@ def test_segmenters_get_operations_that_move_nothing():
 
 def test_detectors_move_boxes_along():
     pytest.importorskip('mmdet')
-    import torch
     from mmdet.structures.bbox import HorizontalBoxes
     cfg = base('mmdet')
     RandAugmentSpace().apply(cfg, dict(num_ops=3, magnitude=30))
@@ -361,6 +362,9 @@ def test_vheat_and_itpn_knobs():
         embed_dims=16, depths=[1, 1, 2, 1], mlp_ratio=4.)
     assert cfg.model.backbone.drop_path_rate == 0.1
     assert cfg.model.neck.in_channels == [16, 32, 64, 128]
+    built = MODELS.build(dict(cfg.model.backbone, img_size=32))
+    assert built.num_features == [16, 32, 64, 128]
+    assert len(built.stages[2].blocks) == 2
 
     part = ITPNSpace([[1], [1], [3, 4]], [128, 192])
     cfg = base('mmseg')
@@ -373,6 +377,9 @@ def test_vheat_and_itpn_knobs():
     assert cfg.model.backbone.arch == dict(
         embed_dims=128, depths=[1, 1, 3], num_heads=2, mlp_ratios=[3., 3., 4.])
     assert cfg.model.neck.in_channels == [32, 64, 128]
+    maps = MODELS.build(dict(cfg.model.backbone, img_size=32))(
+        torch.zeros(1, 3, 32, 32))
+    assert [m.shape[1] for m in maps] == [32, 64, 128]
     assert cfg.model.decode_head.in_channels == [96, 128, 192, 192]
 
 
