@@ -8,7 +8,7 @@ Command:  bash tools/dist_train.sh
 Metric:   mIoU over 11 classes (no published figure)
 Source:   recipe of our own
 Hardware: 2 CPU cores, no GPU, 2 processes x 2 images
-Status:   not run
+Status:   measured here: mIoU 44.2 (docs/results.md)
 """
 _base_ = '../vheat/upernet_vheat_nano_camvid.py'
 
