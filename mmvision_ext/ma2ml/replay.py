@@ -1,0 +1,106 @@
+"""The trial log, and what the critic is taught of it."""
+import math
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+
+#: Standardised rewards are not let below this: how badly a hopeless
+#: candidate fails tells nothing about the good ones.
+FLOOR = -2.0
+
+
+class Replay:
+    """Every finished trial of a study, in the order of its results.
+
+    Rewards are to be maximised. A trial that failed (out of memory, crash,
+    time-out) or whose reward is not a finite number is kept with the reward
+    None: it counts as evaluated, so that it is not proposed again, and the
+    critic is taught the worst finite reward of the log for it, as nothing is
+    known but that it should be avoided. A log without any finite reward
+    teaches zeros.
+
+    Attributes:
+        actions (list[tuple[int, ...]]): Encoded candidates.
+        rewards (list[float | None]): Their rewards.
+        seen (set[tuple[int, ...]]): All candidates of the log.
+    """
+
+    def __init__(self) -> None:
+        self.actions: list[tuple[int, ...]] = []
+        self.rewards: list[Optional[float]] = []
+        self.seen: set[tuple[int, ...]] = set()
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def append(self, action: Sequence[int], reward: Optional[float]) -> None:
+        """Add a finished trial.
+
+        Args:
+            action (Sequence[int]): Encoded candidate.
+            reward (float, optional): Its reward; None or a number that is
+                not finite for a failed trial.
+        """
+        action = tuple(int(index) for index in action)
+        if reward is not None and not math.isfinite(reward):
+            reward = None
+        self.actions.append(action)
+        self.rewards.append(None if reward is None else float(reward))
+        self.seen.add(action)
+
+    def filled(self) -> torch.Tensor:
+        """Rewards with the worst finite one in place of failures.
+
+        Returns:
+            torch.Tensor: Shape (N,), float64.
+        """
+        finite = [r for r in self.rewards if r is not None]
+        worst = min(finite, default=0.)
+        return torch.tensor(
+            [worst if r is None else r for r in self.rewards],
+            dtype=torch.float64)
+
+    def standardised(self) -> torch.Tensor:
+        """Rewards minus their mean, over their standard deviation.
+
+        Both are those of the log so far, as "running mean/std over the
+        buffer" of the reconstruction; the clipping at :data:`FLOOR` is ours.
+
+        Returns:
+            torch.Tensor: Shape (N,), float64.
+        """
+        rewards = self.filled()
+        spread = rewards.std(correction=0)
+        if not spread > 0:
+            return torch.zeros_like(rewards)
+        return ((rewards - rewards.mean()) / spread).clamp(min=FLOOR)
+
+    def warped(self) -> torch.Tensor:
+        """Standardised rewards of which the lower half only keeps its order.
+
+        The rewards below the median become the normal quantiles of their
+        ranks, scaled to the spread of the upper half, so that a few hopeless
+        candidates do not hide the differences among the good ones. After the
+        half-rank warping of Google Vizier (arXiv 2408.11527); that MA2ML
+        uses it is ours.
+
+        Returns:
+            torch.Tensor: Shape (N,), float64, mean 0, deviation 1.
+        """
+        rewards = self.filled()
+        median = rewards.quantile(0.5)
+        good = rewards >= median
+        spread = (rewards[good] - median).square().mean().sqrt()
+        if not spread > 0:
+            spread = torch.tensor(1., dtype=torch.float64)
+        # ties share a rank
+        values, ranks, counts = rewards.unique(
+            return_inverse=True, return_counts=True)
+        middle = counts.cumsum(0) - counts / 2
+        quantiles = torch.special.ndtri(middle / len(rewards))[ranks]
+        below = median + spread * quantiles
+        warped = torch.where(good, rewards, torch.minimum(below, median))
+        warped = warped - warped.mean()
+        deviation = warped.std(correction=0)
+        return warped / deviation if deviation > 0 else warped * 0
