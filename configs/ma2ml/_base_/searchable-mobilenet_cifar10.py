@@ -46,8 +46,13 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='NumpyToPIL', to_rgb=True),
     dict(
-        type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
+        type='torchvision/RandomCrop',
+        size=32,
+        padding=4,
+        padding_mode='reflect'),
+    dict(type='PILToNumpy', to_bgr=True),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs')
 ]
