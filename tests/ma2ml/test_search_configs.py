@@ -156,3 +156,18 @@ def test_a_candidate_trains_a_step(name, toy_data, tmp_path, monkeypatch):
     assert any(n.startswith('backbone.stages') for n in moved)
     assert any(n.startswith('head.') for n in moved)
     init_default_scope('mmengine')
+
+
+@pytest.mark.parametrize('share,expected', [
+    # 30 epochs of 300: the warm-up of 5 keeps one
+    (0.1, [('LinearLR', 0, 1), ('CosineAnnealingLR', 1, 30)]),
+    # one epoch: there is no time for a warm-up
+    (0.004, [('CosineAnnealingLR', 0, 1)]),
+])
+def test_a_proxy_shortens_warm_up_and_schedule(share, expected):
+    from mmvision_ext.ma2ml.evaluators.proxy import shorten
+    cfg = Config.fromfile(REPO / 'configs/ma2ml/_base_'
+                          '/searchable-mobilenet_in1k.py')
+    shorten(cfg, share)
+    assert cfg.train_cfg.max_epochs == expected[-1][2]
+    assert [(s.type, s.begin, s.end) for s in cfg.param_scheduler] == expected

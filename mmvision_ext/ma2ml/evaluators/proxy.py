@@ -1,5 +1,7 @@
 """Judging by a cheaper training: less data, fewer epochs, smaller images."""
+import copy
 from typing import Any
+
 from mmengine.config import Config
 
 from ..errors import SearchError
@@ -91,18 +93,38 @@ def shorten(cfg: Config, share: float) -> None:
         loop['val_interval'] = min(scale(loop['val_interval']), loop[key])
     if loop.get('val_begin'):
         loop['val_begin'] = min(scale(loop['val_begin']), loop[key])
-    schedules = cfg.get('param_scheduler') or []
-    for schedule in schedules if isinstance(schedules, list) else [schedules]:
-        for name in ('begin', 'end', 'T_max', 'total_iters', 'step_size'):
-            if schedule.get(name):
-                schedule[name] = scale(schedule[name])
-        if schedule.get('milestones'):
-            schedule['milestones'] = sorted(
-                {scale(one) for one in schedule['milestones']})
+    _shorten_schedules(cfg, share)
     for hook in cfg.get('custom_hooks') or []:
         for entry in hook.get('schedule') or []:
             if entry.get('action_epoch'):
                 entry['action_epoch'] = scale(entry['action_epoch'])
+
+
+def _shorten_schedules(cfg: Config, share: float) -> None:
+    found = cfg.get('param_scheduler') or []
+    schedules = found if isinstance(found, list) else [found]
+    if not schedules:
+        return
+    for least in (1, 0):
+        # With a least of 1 a warm-up stays; where that would leave no time
+        # for what follows it, what rounds to nothing goes instead.
+        scaled = []
+        for schedule in schedules:
+            scaled.append(copy.deepcopy(schedule))
+            for name in ('begin', 'end', 'T_max', 'total_iters',
+                         'step_size'):
+                if schedule.get(name):
+                    scaled[-1][name] = max(least if name in (
+                        'begin', 'end') else 1, round(share * schedule[name]))
+            if schedule.get('milestones'):
+                scaled[-1]['milestones'] = sorted(
+                    {max(1, round(share * one))
+                     for one in schedule['milestones']})
+        kept = [one for one in scaled if one.get('end') is None
+                or (one.get('begin') or 0) < one['end']]
+        if len(kept) == len(scaled):
+            break
+    cfg.param_scheduler = kept
 
 
 def _shrink(node: Any, share: float) -> None:
