@@ -70,7 +70,7 @@ def classify_error(error: BaseException) -> Failure:
     text = str(error).strip().partition('\n')[0]
     message = f'{name}: {text}' if text else name
     full_disk = (isinstance(error, OSError)
-                 and error.errno in (errno.ENOSPC, errno.EDQUOT)
+                 and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
                  # torch's writer of checkpoints has errors of its own
                  or 'No space left on device' in str(error))
     if full_disk:

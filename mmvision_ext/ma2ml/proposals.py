@@ -38,8 +38,9 @@ _OPTUNA: dict[str, tuple[type[BaseSampler], dict[str, Any]]] = dict(
 _COUNTING = ('gp', 'cmaes')
 SAMPLERS = ('ma2ml', *_OPTUNA)
 
-#: Draws of the sampler before a candidate is drawn uniformly.
-_TRIES = 30
+#: Draws of the sampler before a candidate is drawn uniformly; fewer of one
+#: that fits a model for each.
+_TRIES, _COSTLY_TRIES = 30, 3
 #: Uniform draws before the limit is taken for impossible.
 _UNIFORM_TRIES = 300
 
@@ -79,7 +80,8 @@ class ProposalSampler(BaseSampler):
 
     A sampler that repeats itself wastes trainings in a space of discrete
     decisions, and one that knows no limit proposes what may not be trained.
-    So every sampler is asked up to 30 times for a candidate; then it is
+    So every sampler is asked up to 30 times for a candidate (a Gaussian
+    process, which is costly and repeats itself, 3 times); then it is
     drawn uniformly, and if the whole space has been seen, one is repeated
     (whose reward the search copies). The same rule holds for all samplers.
 
@@ -174,19 +176,20 @@ class ProposalSampler(BaseSampler):
             dict[str, Any]: The decisions that exist in the candidate.
 
         Raises:
-            SearchError: If nothing within the limit is found.
+            SearchError: If nothing within the limit is found, or nothing
+                is left that could be proposed.
         """
         if 'fixed_params' in trial.system_attrs:
             return {}
         seen = self.seen(study, trial.number)
         inner = self._make(trial.number)
-        for _ in range(_TRIES):
+        for _ in range(_COSTLY_TRIES if self.name == 'gp' else _TRIES):
             params = self._draw(inner, study, trial)
             values = self._values(params)
             if self.space.encode(values) not in seen and self.feasible(
                     values):
                 return params
-        return self._draw_uniformly(trial.number, seen)
+        return self._draw_uniformly(study, trial.number, seen)
 
     def sample_independent(self, study: Study, trial: FrozenTrial,
                            param_name: str,
@@ -258,23 +261,28 @@ class ProposalSampler(BaseSampler):
     def _values(self, params: Mapping[str, Any]) -> Values:
         return {name: self._value(name, one) for name, one in params.items()}
 
-    def _draw_uniformly(self, number: int,
+    def _draw_uniformly(self, study: Study, number: int,
                         seen: 'Set[tuple[int, ...]]') -> dict[str, Any]:
         rng = np.random.default_rng(trial_seed(self.seed, number, 2))
-        repeated: Optional[Values] = None
+        feasible = False
         for _ in range(_UNIFORM_TRIES):
             values = self.space.sample(rng)
-            if not self.feasible(values):
-                continue
-            if self.space.encode(values) not in seen:
-                return self._params(values)
-            repeated = repeated or values
-        if repeated is None:
+            if self.feasible(values):
+                feasible = True
+                if self.space.encode(values) not in seen:
+                    return self._params(values)
+        if not feasible:
             raise SearchError(
                 f'no candidate within flops_limit among {_UNIFORM_TRIES} '
                 'drawn at random: raise --flops-limit, or give the spaces '
                 'smaller choices (--dry-run shows what they cost)')
-        return self._params(repeated)
+        complete = study.get_trials(
+            deepcopy=False, states=(TrialState.COMPLETE, ))
+        if not complete:
+            raise SearchError('every candidate of the space runs or has '
+                              'failed: see the messages of the trials')
+        return self._params(self.space.values_of(
+            complete[int(rng.integers(len(complete)))]))
 
     def _params(self, values: Values) -> dict[str, Any]:
         code = self.space.encode(values)

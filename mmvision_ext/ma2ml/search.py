@@ -205,7 +205,6 @@ class Search:
         self._running[run.number] = run
         if run.folder.holds(self._candidate(run)) and self._adopt(run):
             return
-        end_left_over(run.folder.path)
         if trial.user_attrs.get('takeovers', 0) > _TAKEOVERS:
             self._results[run.number] = dict(
                 state='failed', seconds=0., failure=Failure(
@@ -254,6 +253,7 @@ class Search:
     def _launch(self, run: Running) -> None:
         """Start an attempt."""
         candidate = self._candidate(run)
+        end_left_over(run.folder.path)
         run.folder.open(candidate)
         run.begin, run.reported = time.time(), 0
         arguments = (self.spec, run.values)
@@ -359,7 +359,7 @@ class Search:
                 run.trial_id, step, value)
             prune = self.study.pruner.prune(
                 self.study, self.storage.get_trial(run.trial_id))
-            run.folder.answer(step, prune)
+            run.folder.answer(step, bool(prune))
         run.reported = len(reports)
 
     # -- other processes ---------------------------------------------------

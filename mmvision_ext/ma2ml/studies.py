@@ -104,8 +104,14 @@ def _difference(old: Any, new: Any, path: str = '') -> Optional[str]:
 
 def _check_form(study: Study, spec: SearchSpec) -> None:
     name = spec.sampler.get('name', 'ma2ml')
-    if counts_ordinals(name) and not study.user_attrs['counts_ordinals']:
+    counted = study.user_attrs['counts_ordinals']
+    if counts_ordinals(name) and not counted:
         raise SearchError(
             f'sampler {name} needs ordinal decisions as numbers, and the '
             'study has them as categories: give this search another '
+            '--work-dir')
+    if name == 'ma2ml' and counted:
+        raise SearchError(
+            f'sampler {name} needs decisions as categories, and the study '
+            'has ordinal ones as numbers: give this search another '
             '--work-dir')

@@ -57,7 +57,8 @@ class RayExecutor:
         Args:
             job (Job): The job.
         """
-        task = self._task.options(num_gpus=job.gpus, name=f'trial {job.number}')
+        task = self._task.options(
+            num_gpus=job.gpus, name=f'trial {job.number}')
         self._running[task.remote(job, os.getcwd())] = job.number
 
     def poll(self) -> list[Outcome]:
