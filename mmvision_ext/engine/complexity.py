@@ -16,9 +16,9 @@ class Complexity:
     Args:
         params (int): Parameters.
         macs (int): Multiply-adds of convolutions, linear layers and matrix
-            products, and five operations an element of a LayerNorm: what
-            fvcore and mmengine.analysis count. Decay maps are included, as
-            in training.
+            products, those inside an attention too, and five operations an
+            element of a LayerNorm: what fvcore and mmengine.analysis count.
+            Decay maps are included, as in training.
         inference_macs (int): The same for the second image of a size, when
             what depends on weights and size alone is there already.
     """
@@ -49,6 +49,7 @@ def count_complexity(model: nn.Module,
         Complexity: The counts.
     """
     # Shapes are enough to count, and on the meta device they cost nothing.
+    # There no fused kernel hides the products of an attention.
     model = copy.deepcopy(model).to('meta').eval()
     image = torch.zeros(1, in_channels, *image_size, device='meta')
     # The first call fills the caches of evaluation.

@@ -12,13 +12,12 @@ from ..ops.attention import (
     attend_offsets_at,
 )
 from ..ops.rel_pos import (
+    Size,
     crop_axis_table,
     crop_bias_table,
     resize_axis_table,
     resize_bias_table,
 )
-
-Size = Tuple[int, int]
 
 #: Kinds of relative position.
 RPE_KINDS = ('none', 'table', 'decomposed')

@@ -54,15 +54,12 @@ class PatchEmbed(nn.Module):
         ln_eps (float): Epsilon of the norm. Defaults to 1e-6.
     """
 
-    patch_size = 4
-
     def __init__(self,
                  in_channels: int,
                  embed_dims: int,
                  ln_eps: float = 1e-6) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, embed_dims, self.patch_size,
-                              self.patch_size)
+        self.proj = nn.Conv2d(in_channels, embed_dims, 4, stride=4)
         self.norm = nn.LayerNorm(embed_dims, eps=ln_eps)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,15 +1,13 @@
 """Absolute position embeddings: sine-cosine values, other sizes."""
 
 import math
-from typing import Tuple
 
 import torch
 from torch import Tensor
 
 from ..ops import resample_grid
 from ..ops.dct import is_graph_capture
-
-Size = Tuple[int, int]
+from ..ops.rel_pos import Size
 
 
 def sincos_position(embed_dims: int, size: Size) -> Tensor:
