@@ -108,18 +108,13 @@ class ITPNNetwork(ITPNStructure):
             (B, N, C).
 
         Raises:
-            ValueError: If a size is no multiple of 16, the mask does not
-                fit, or the stride is neither 4 nor 16.
+            ValueError: If a size is no multiple of 16, the mask or its token
+                does not fit, or the stride or ``aux_index`` is none of
+                those there are.
         """
         grid = self._grid(images)
-        num_tokens = grid[0] * grid[1]
-        if mask.shape != (images.shape[0], num_tokens):
-            raise ValueError(
-                f'mask of shape {tuple(mask.shape)}; expected '
-                f'({images.shape[0]}, {num_tokens}) for {grid[0]} x '
-                f'{grid[1]} patches')
-        if mask_stride not in (4, PATCH):
-            raise ValueError(f'mask_stride is {mask_stride}; choose 4 or 16')
+        self._check_mask(mask, (images.shape[0], grid[0] * grid[1]),
+                         mask_token, mask_stride, aux_index)
         # (B, H/4, W/4, C/4) -> (B, h, 4, w, 4, C/4) -> (B, N, 4, 4, C/4)
         x = self.patch_embed(images)
         x = x.unflatten(2, (grid[1], 4)).unflatten(1, (grid[0], 4))
@@ -134,6 +129,24 @@ class ITPNNetwork(ITPNStructure):
             x = torch.where(mask[..., None], mask_token.to(x), x)
         x, aux = self._run_tokens(x, grid, aux_index=aux_index)
         return (f1, f2, x) if aux is None else (f1, f2, x, aux)
+
+    def _check_mask(self, mask: Tensor, shape: Size, mask_token: Tensor,
+                    mask_stride: int, aux_index: Optional[int]) -> None:
+        if mask.shape != shape:
+            raise ValueError(
+                f'mask of shape {tuple(mask.shape)}; expected {shape}, a '
+                f'value for each {PATCH} x {PATCH} patch of each image')
+        if mask_stride not in (4, PATCH):
+            raise ValueError(f'mask_stride is {mask_stride}; choose 4 or 16')
+        channels = self.num_features[2] * (4 if mask_stride == 4 else 1)
+        if mask_token.shape != (1, 1, channels):
+            raise ValueError(
+                f'mask_token of shape {tuple(mask_token.shape)}; expected '
+                f'(1, 1, {channels}) with a mask_stride of {mask_stride}')
+        depth = self.arch_settings.depths[2]
+        if aux_index is not None and aux_index not in range(depth):
+            raise ValueError(f'aux_index is {aux_index}; expected a block of '
+                             f'the last stage, 0 to {depth - 1}')
 
     def _run_mlps(self, x: Tensor, last: int = 2) -> List[Tensor]:
         """Stages 1 and 2, and what stage 3 begins with, up to ``last``.

@@ -171,5 +171,9 @@ def test_wrong_arguments():
         network.forward_replaced(x[:, :, :48], mask, token)
     with pytest.raises(ValueError, match='mask_stride is 8'):
         network.forward_replaced(x, mask, token, mask_stride=8)
+    with pytest.raises(ValueError, match=r'\(1, 1, 32\); expected.*128'):
+        network.forward_replaced(x, mask, token, mask_stride=4)
+    with pytest.raises(ValueError, match='aux_index is 2.*0 to 1'):
+        network.forward_replaced(x, mask, token, aux_index=2)
     with pytest.raises(ValueError, match='window_size is 2'):
         perturbed(window_size=2).forward_visible(x, ids)
