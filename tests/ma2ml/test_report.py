@@ -199,3 +199,14 @@ def test_numbers_and_words():
     assert ticks(0.21, 0.94, 4) == pytest.approx([0.4, 0.6, 0.8])
     assert ticks(5, 5, 4) == [5]
     assert moving_mean([1, 3, 5, 7], 2) == [1, 2, 4, 6]
+
+
+@pytest.mark.parametrize('trials', [3, 18, 90])
+def test_trials_are_counted_in_whole_numbers(trials, tmp_path):
+    study = optuna.create_study(direction='maximize')
+    for i in range(trials):
+        add(study, value=float(i))
+    chart = re.search(r'<svg.*?</svg>', page_of(study, tmp_path), re.S)[0]
+    below = re.findall(r'>([\d.]+)</text>', ' '.join(
+        re.findall(r'<text class="below"[^>]*>[^<]*</text>', chart)))
+    assert 3 <= len(below) <= 9 and not any('.' in n for n in below)

@@ -58,7 +58,7 @@ def history(record: Record) -> str:
         return _nothing('No trial has finished yet.')
     last = max(t.number for t in record.trials)
     plot = Plot((0, max(last, 1)), _value_range(record, rows), 'trial',
-                record.metric)
+                record.metric, whole=True)
     low, high = plot.y_range
     best: list[tuple[float, float]] = []
     for trial in record.trials:
@@ -131,7 +131,7 @@ def credit(record: Record) -> str:
     margin = 0.08 * (max(values) - min(values)) or 1.
     plot = Plot((rows[0].number, rows[-1].number),
                 (min(values) - margin, max(values) + margin), 'trial',
-                'credit, mean of the last ten')
+                'credit, mean of the last ten', whole=True)
     zero = plot.y(0.)
     plot.add('line', css='axis', x1=plot.left, x2=plot.width - plot.right,
              y1=zero, y2=zero)

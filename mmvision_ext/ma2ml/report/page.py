@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Axes of the parallel coordinates and rows of the tables at most.
 _AXES, _ROWS = 9, 10
+#: Choices of an agent that are shown unfolded.
+_CHOICES = 12
 
 
 def write_report(study: Study, path: Union[str, Path]) -> None:
@@ -221,12 +223,17 @@ def _agent_table(record: Record, agent: str, best: TrialRow,
             f'<td class="number soft">{same}/{len(top)}</td></tr>')
     if not rows:
         return ''
+    rest = '' if len(rows) <= _CHOICES else _folded(
+        f'{len(rows) - _CHOICES} more',
+        f'<table class="plain"><tbody>{"".join(rows[_CHOICES:])}</tbody>'
+        '</table>')
     return (f'<div class="card"><h3 class="agent '
             f'{charts.colour(record, agent)}">{escape(agent)}</h3>'
             '<table class="plain"><thead><tr><th scope="col">decision</th>'
             '<th scope="col">choice</th><th scope="col" class="number" '
             'title="how many of the best trials agree">agree</th></tr>'
-            f'</thead><tbody>{"".join(rows)}</tbody></table></div>')
+            f'</thead><tbody>{"".join(rows[:_CHOICES])}</tbody></table>'
+            f'{rest}</div>')
 
 
 def _legend(record: Record) -> str:

@@ -40,13 +40,13 @@ def short(value: Any, length: int = 16) -> str:
     return text if len(text) <= length else text[:length - 1] + '…'
 
 
-def ticks(low: float, high: float, count: int) -> list[float]:
+def ticks(low: float, high: float, count: float) -> list[float]:
     """Round numbers within a range.
 
     Args:
         low (float): Least.
         high (float): Most.
-        count (int): About how many.
+        count (float): About how many.
 
     Returns:
         list[float]: Evenly spaced, at least one.
@@ -110,7 +110,7 @@ class Plot:
         x_label (str): Under the plot.
         y_label (str): Above the axis.
         size (tuple[int, int]): Width and height. Defaults to (720, 320).
-        x_count (int): About how many numbers on x. Defaults to 8.
+        whole (bool): Whether x counts something. Defaults to False.
     """
 
     left, right, top, bottom = 58, 16, 30, 44
@@ -118,7 +118,7 @@ class Plot:
     def __init__(self, x_range: Sequence[float], y_range: Sequence[float],
                  x_label: str, y_label: str,
                  size: tuple[int, int] = (720, 320),
-                 x_count: int = 8) -> None:
+                 whole: bool = False) -> None:
         self.width, self.height = size
         self.x_range, self.y_range = _widen(x_range), _widen(y_range)
         self.parts: list[str] = []
@@ -129,7 +129,10 @@ class Plot:
                      x2=self.width - self.right, y1=y, y2=y)
             self.add('text', text=number(value), css='left',
                      x=self.left - 8, y=y + 4)
-        for value in ticks(*self.x_range, x_count):
+        span = self.x_range[1] - self.x_range[0]
+        for value in ticks(*self.x_range, min(8, span) if whole else 8):
+            if whole and value != round(value):
+                continue
             self.add('text', text=number(value), css='below',
                      x=self.x(value), y=base + 18)
         self.add('line', css='axis', x1=self.left,
