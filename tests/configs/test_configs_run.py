@@ -90,7 +90,7 @@ def tiny_run(path: Path, data: Path, work_dir: Path) -> Config:
     """A config for one iteration on two images, and one prediction."""
     cfg = Config.fromfile(path)
     factor = FACTORS.get(path.stem.rsplit('_', 1)[1], 2)
-    layout = Path(cfg.data_root).name
+    layout = Path(cfg.get('data_root', '')).name
     if layout not in LAYOUTS.values():
         layout = LAYOUTS[cfg.default_scope]
     replace_data_root(cfg, str(data / layout))
