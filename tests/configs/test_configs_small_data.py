@@ -45,14 +45,16 @@ def backbone_flops(cfg: Config) -> float:
 
 
 def without_architecture(cfg: Config) -> dict[str, Any]:
-    """A config without its backbone, channels and (cls) image size."""
+    """A config without its backbone, channels and (cls) image sizes."""
     result = cfg.to_dict()
     model = result['model']
     model.pop('backbone')
     for part in ('neck', 'head', 'decode_head', 'auxiliary_head'):
         (model.get(part) or {}).pop('in_channels', None)
     if cfg.default_scope == 'mmpretrain':
-        for key in ('img_size', 'train_pipeline', 'test_pipeline'):
+        # The hook changes the image size during training.
+        for key in ('img_size', 'train_pipeline', 'test_pipeline',
+                    'custom_hooks'):
             result.pop(key)
         for key in ('train', 'val', 'test'):
             dataset = result[f'{key}_dataloader']['dataset']
@@ -90,8 +92,19 @@ def test_cifar10_is_read(shared_root: Path, split: str, images: int) -> None:
     assert len(data) == images
     assert np.bincount(data.get_gt_labels()).tolist() == [images // 10] * 10
     assert data.metainfo['classes'][:2] == ('airplane', 'automobile')
-    size = load('vheat-nano_cifar10').img_size
+    size = 48 if split == 'train' else 64
     assert data[0]['inputs'].shape == (3, size, size)
+
+
+def test_cifar10_ends_at_the_size_it_is_scored_at() -> None:
+    cfg = load('vheat-nano_cifar10')
+    [hook] = cfg.custom_hooks
+    [switch] = hook.schedule
+    first, last = cfg.train_pipeline, switch.train_pipeline
+    assert (first[-2].scale, last[-2].scale) == (48, 64)
+    assert first[:-2] == last[:-2]
+    assert cfg.test_pipeline[-2].scale == cfg.img_size == 64
+    assert 0 < switch.action_epoch < cfg.max_epochs
 
 
 @pytest.mark.parametrize('split, images, objects', [

@@ -10,6 +10,7 @@ from mmvision_ext.engine import launch
 
 pytest.importorskip('mmpretrain', reason='the config is of mmpretrain')
 from mmengine.config import Config  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
 
 no_cuda = pytest.mark.skipif(
     torch.cuda.is_available(), reason='what happens without a CUDA device')
@@ -123,11 +124,17 @@ def test_amp_needs_a_plain_wrapper(args, fails):
     assert 'ApexOptimWrapper' in line and 'expected OptimWrapper' in line
 
 
-def test_auto_scale_lr(args, tmp_path, tiny_config, fails):
+def test_auto_scale_lr(args, tmp_path, tiny_config, fails, monkeypatch):
+    rates, scale = [], Runner.scale_lr
+
+    def recorded(self, optim_wrapper, auto_scale_lr=None):
+        scale(self, optim_wrapper, auto_scale_lr)
+        rates.append(optim_wrapper.optimizer.param_groups[0]['lr'])
+
+    monkeypatch.setattr(Runner, 'scale_lr', recorded)
     assert launch.train([*args, '--auto-scale-lr', '--no-validate']) == 0
-    # Batches of 4 for a rate that belongs to 16.
-    [log] = (tmp_path / 'work dir').glob('*/*.log')
-    assert 'Scaling the original LR by 0.25' in log.read_text()
+    # Batches of 4 for a rate of 0.01 that belongs to 16.
+    assert rates == [pytest.approx(0.0025)]
     bare = tmp_path / 'bare.py'
     bare.write_text(f'{tiny_config.read_text()}\ndel auto_scale_lr\n')
     line = fails(launch.train, [str(bare), *args[1:], '--auto-scale-lr'])
