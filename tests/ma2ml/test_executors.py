@@ -132,25 +132,25 @@ def test_executors_that_are_not_there_are_named(monkeypatch):
         build_executor('local', 1, cpus=2)
 
 
-def test_slurm_jobs_through_submitit(tmp_path, settings, make_search,
-                                     script_evaluator):
+def test_a_slurm_job_that_dies_is_lost_and_run_again(
+        tmp_path, settings, make_search, script_evaluator):
     """submitit's local executor stands for the cluster."""
     pytest.importorskip('submitit', reason='needs the extra [slurm]')
-    executor = build_executor('slurm', 2, cluster='local',
-                              folder=str(tmp_path / 'jobs'), timeout_min=5)
-    found = make_search(tmp_path, settings, script_evaluator(), executor,
-                        trials=2, workers=2)
-    found.search.run()
-    assert [t.state.name for t in found.study.trials] == ['COMPLETE'] * 2
-
-
-def test_a_slurm_job_that_dies_is_lost_and_told(tmp_path):
-    pytest.importorskip('submitit', reason='needs the extra [slurm]')
     executor = build_executor('slurm', 1, cluster='local',
-                              folder=str(tmp_path / 'jobs'))
-    job = make_job(tmp_path / 'trial', 'import os; '
-                   'os.kill(os.getppid(), 9)')
-    executor.submit(job)
-    outcome, = wait_for(executor.poll)
-    assert (outcome.returncode, outcome.stopped) == (None, 'lost')
-    assert outcome.message.startswith('job ')
+                              folder=str(tmp_path / 'jobs'), timeout_min=5)
+    script = """
+import json, os, sys
+folder = sys.argv[1]
+if not os.path.exists(folder + '/log.txt.attempt1'):
+    os.kill(os.getppid(), 9)
+json.dump(dict(state='complete', value=1.5), open(folder + '/r', 'w'))
+os.rename(folder + '/r', folder + '/result.json')
+"""
+    found = make_search(tmp_path, settings, script_evaluator(script),
+                        executor, trials=1)
+    found.search.run()
+    trial, = found.study.trials
+    assert trial.value == 1.5
+    first, = trial.user_attrs['attempts']
+    assert first['class'] == 'killed'
+    assert first['message'].startswith('job ')

@@ -72,7 +72,7 @@ def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(
     def run(folder):
         found = make_search(
             folder, settings, script_evaluator() if workers > 1 else None,
-            trials=40, workers=workers, deterministic=True,
+            trials=28, workers=workers, deterministic=True,
             sampler=dict(name=sampler))
         found.search.run()
         return found.study
@@ -81,7 +81,7 @@ def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(
     kill_again_and_again(tmp_path, run, fork, 10, seed=workers)
     study = run(tmp_path / 'killed')
     assert record(study) == expected
-    assert [row[1] for row in expected] == ['COMPLETE'] * 40
+    assert [row[1] for row in expected] == ['COMPLETE'] * 28
     assert study.best_value == pytest.approx(-0.12)
     # A finished attempt was never followed by another.
     again = [json.loads(path.read_text()) for path in

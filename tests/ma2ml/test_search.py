@@ -324,7 +324,7 @@ os.rename(folder + '/r', folder + '/result.json')
 """
     found = make_search(
         tmp_path, settings, script_evaluator(script), trials=6,
-        pruner=dict(type='median', n_startup_trials=4, n_warmup_steps=1))
+        pruner=dict(type='median', n_startup_trials=4, n_warmup_steps=2))
     found.search.run()
     trials = found.study.get_trials()
     assert [t.state.name for t in trials] == ['COMPLETE'] * 4 + [
