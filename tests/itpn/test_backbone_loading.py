@@ -9,7 +9,6 @@ import torch.nn.functional as F
 
 from mmvision_ext.engine.match import WeightMismatchError
 from mmvision_ext.itpn import ITPN, ITPNNetwork, ITPNPyramid
-from mmvision_ext.registry import MODELS
 
 ARCH = dict(embed_dims=32, depths=(1, 1, 2), num_heads=2)
 
@@ -138,7 +137,7 @@ def test_registered_under_the_scope_of_the_package():
     outs = neck(backbone(torch.zeros(1, 3, 32, 32)))
     assert [out.shape[2] for out in outs] == [8, 4, 2, 1, 1]
     with pytest.raises(TypeError, match='embed_dim'):
-        MODELS.build(dict(type='ITPN', embed_dim=3))
+        ROOT.build(dict(type='mmvision_ext.ITPN', embed_dim=3))
     # mmpretrain owns other spellings
     for name in ('ITPN', 'iTPN', 'HiViT', 'iTPNHiViT'):
         assert name not in ROOT.module_dict
