@@ -34,16 +34,25 @@ class Measurement:
 
     Args:
         seconds (tuple[float, ...]): Of each repeat.
+        cpu_seconds (tuple[float, ...]): What the CPU worked in each repeat,
+            all threads together. It hardly depends on what else a machine
+            does; of a GPU it says nothing.
         peak_bytes (int): See :func:`peak_memory`.
     """
 
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
     peak_bytes: int
 
     @property
     def median(self) -> float:
         """Median of the seconds."""
         return statistics.median(self.seconds)
+
+    @property
+    def cpu_median(self) -> float:
+        """Median of the seconds that the CPU worked."""
+        return statistics.median(self.cpu_seconds)
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,11 @@ class Comparison:
         return self.plain.median / self.ours.median
 
     @property
+    def cpu_time_ratio(self) -> float:
+        """The same of the time that the CPU worked."""
+        return self.plain.cpu_median / self.ours.cpu_median
+
+    @property
     def memory_ratio(self) -> float:
         """Peak memory of the plain form over that of ours."""
         return self.plain.peak_bytes / self.ours.peak_bytes
@@ -76,7 +90,10 @@ class Comparison:
             **asdict(self),
             'ours_median_seconds': self.ours.median,
             'plain_median_seconds': self.plain.median,
+            'ours_median_cpu_seconds': self.ours.cpu_median,
+            'plain_median_cpu_seconds': self.plain.cpu_median,
             'time_ratio': self.time_ratio,
+            'cpu_time_ratio': self.cpu_time_ratio,
             'memory_ratio': self.memory_ratio,
         }
 
@@ -184,24 +201,25 @@ def compare(ours: Step, plain: Step, device: torch.device, repeats: int,
             f'the two forms differ by {difference:.2e} of the largest value; '
             f'expected at most {tolerance:.0e}, so one of them is wrong')
     del ours_outs, plain_outs
-    times: dict[str, list[float]] = {'ours': [], 'plain': []}
+    times: dict[str, list[tuple[float, float]]] = {'ours': [], 'plain': []}
     for i in range(repeats):
         turn = [('ours', ours), ('plain', plain)]
         for name, step in turn[::-1] if i % 2 else turn:
             times[name].append(_seconds(step, device))
     return Comparison(
-        Measurement(tuple(times['ours']), ours_peak),
-        Measurement(tuple(times['plain']), plain_peak), difference)
+        Measurement(*zip(*times['ours']), ours_peak),
+        Measurement(*zip(*times['plain']), plain_peak), difference)
 
 
-def _seconds(step: Step, device: torch.device) -> float:
+def _seconds(step: Step, device: torch.device) -> tuple[float, float]:
+    """Seconds by the clock, and those that the CPU worked."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     step()
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -63,12 +63,17 @@ def test_largest_difference(ours: Sequence, plain: Sequence,
 
 def test_ratios() -> None:
     result = Comparison(
-        Measurement((2., 1., 9.), 100), Measurement((3., 8., 4.), 250), 0.)
+        Measurement((2., 1., 9.), (1., 1., 2.), 100),
+        Measurement((3., 8., 4.), (2., 3., 4.), 250), 0.)
     assert (result.ours.median, result.plain.median) == (2., 4.)
     assert (result.time_ratio, result.memory_ratio) == (2., 2.5)
+    assert result.cpu_time_ratio == 3.
     written = result.to_dict()
     assert written['time_ratio'] == (written['plain_median_seconds'] /
                                      written['ours_median_seconds'])
+    assert written['cpu_time_ratio'] == (
+        written['plain_median_cpu_seconds'] /
+        written['ours_median_cpu_seconds'])
     assert written['memory_ratio'] == (written['plain']['peak_bytes'] /
                                        written['ours']['peak_bytes'])
 
@@ -76,16 +81,18 @@ def test_ratios() -> None:
 def test_forms_take_turns() -> None:
     calls = []
 
-    def form(name: str) -> list[Tensor]:
+    def step(name: str) -> list[Tensor]:
         calls.append(name)
         return [torch.ones(3)]
 
-    result = compare(lambda: form('ours'), lambda: form('plain'), CPU, 3, 0.)
+    result = compare(lambda: step('ours'), lambda: step('plain'), CPU, 3, 0.)
     # once for the memory, then in turns, the first one changing
     assert calls == ['ours', 'plain'] + [
         'ours', 'plain', 'plain', 'ours', 'ours', 'plain'
     ]
-    assert len(result.ours.seconds) == len(result.plain.seconds) == 3
+    for form in (result.ours, result.plain):
+        assert len(form.seconds) == len(form.cpu_seconds) == 3
+        assert min(form.seconds) > 0
     assert result.difference == 0.
     assert result.memory_ratio == 1.
 
