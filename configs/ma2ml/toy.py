@@ -9,7 +9,9 @@ Command:  python tools/make_toy_data.py --out data/toy --train 240 --val 120
 Metric:   top-1 (no published figure)
 Source:   search of our own
 Hardware: 2 CPU cores, no GPU, a trial each
-Status:   not run
+Status:   measured here: top-1 100.0 for the best of 22 trials, in the search
+          itself, on 240 + 120 images; 10 s of one core a trial (torch 2.11.0,
+          onedl stack, seed 0)
 """
 search = dict(
     base_config='_base_/searchable-mobilenet_toy.py',
@@ -60,6 +62,8 @@ search = dict(
     metric='accuracy/top1',
     flops_limit=1e6,
     flops_input=(3, 32, 32),
-    trials=16,
+    # A third of the trials fills the space, then the agents propose.
+    sampler=dict(name='ma2ml', warmup=8),
+    trials=24,
     trial_timeout=120,
     workers=2)
