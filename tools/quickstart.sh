@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sets up, generates images, trains vHeat on them as a classifier, in Mask
-# R-CNN and in UPerNet, prints a table and writes a page with pictures.
+# Sets up and generates images; trains vHeat on them as a classifier, in Mask
+# R-CNN and in UPerNet, pre-trains iTPN and trains it in Mask R-CNN; prints a
+# table and writes a page with pictures.
 #
 #     bash tools/quickstart.sh [--out DIR] [--fast]
 set -euo pipefail

@@ -30,8 +30,8 @@ class CfgOptions(argparse.Action):
     """``KEY=VALUE`` pairs, values as mmengine reads them.
 
     Unlike ``mmengine.DictAction`` it keeps the spaces of a plain string, so
-    that a path may have some, and leaves ``data_root`` and ``work_dir``
-    unparsed.
+    that a path may have some, and leaves ``data_root``, ``work_dir`` and the
+    ``checkpoint`` of an ``init_cfg`` unparsed.
     """
 
     def __call__(self,
@@ -56,7 +56,7 @@ class CfgOptions(argparse.Action):
 
 def _parse_value(key: str, text: str) -> Any:
     from mmengine.config import DictAction
-    if key in ('data_root', 'work_dir'):
+    if key in ('data_root', 'work_dir') or key.endswith('.checkpoint'):
         return text
     if text[:1] in '([\'"' or ',' in text:
         return DictAction._parse_iterable(text)

@@ -14,7 +14,7 @@ from ..datasets.toy_data import make_toy_data
 from .page import write_page
 from .predictions import Predictions, predict
 from .summary import Result, clock, text_table
-from .tasks import TASKS
+from .tasks import TASKS, Task
 from .training import Record, TrainingError, train
 
 
@@ -46,7 +46,7 @@ FAST = Scale(
 
 
 def run(out: Path, scale: Scale = FULL) -> Path:
-    """Make data, train the three tasks, print the table, write the page.
+    """Make data, train every task, print the table, write the page.
 
     Args:
         out (Path): Where everything goes; what an earlier call left there
@@ -63,24 +63,35 @@ def run(out: Path, scale: Scale = FULL) -> Path:
     begin = time.monotonic()
     print('Generating images', flush=True)
     data = make_toy_data(out / 'data', train=scale.train, val=scale.val)
-    results = []
+    results: list[Result] = []
     print('Training on them', flush=True)
     for task in TASKS:
         if not task.config_path.is_file():
             raise TrainingError(f'{task.config_path} does not exist; the '
                                 'quickstart runs from a checkout of the '
                                 'repository')
-        record = train(task, data, out / task.name, scale.options)
-        count = 12 if task.name == 'classification' else scale.examples
+        start = _start_options(task, results)
+        record = train(task, data, out / task.name, scale.options + start)
+        count = 12 if task.kind == 'classification' else scale.examples
         results.append(
             Result(record, _predict_quietly(record, count),
-                   (scale.train, scale.val)))
+                   (scale.train, scale.val)[:1 + task.validated]))
     page = out / 'index.html'
     write_page(page, results, time.monotonic() - begin)
     print(f'\n{text_table(results)}\n\n'
           f'{clock(time.monotonic() - begin)} minutes in all; the page with '
           f'curves and pictures:\n  {page.resolve()}')
     return page
+
+
+def _start_options(task: Task, done: Sequence[Result]) -> tuple[str, ...]:
+    """What makes a training start from an earlier one, neck included."""
+    if not task.start:
+        return ()
+    checkpoint = next(r.record.checkpoint for r in done
+                      if r.record.task.name == task.start)
+    return ('model.init_cfg.type=Pretrained',
+            f'model.init_cfg.checkpoint={checkpoint}')
 
 
 def _predict_quietly(record: Record, count: int) -> Predictions:
@@ -105,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog='quickstart.sh',
         description='Train vHeat on generated images as a classifier, in '
-        'Mask R-CNN and in UPerNet, and write a page about it.')
+        'Mask R-CNN and in UPerNet, pre-train iTPN on them and train it in '
+        'Mask R-CNN, and write a page about it.')
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/quickstart'),
         metavar='DIR', help='where everything goes (default: %(default)s)')

@@ -18,7 +18,7 @@ def heat_section(predictions: Predictions) -> str:
         str: HTML.
     """
     model = predictions.model
-    data = model.data_preprocessor(predictions.batch, False)
+    data = model.data_preprocessor(predictions.batches[-1], False)
     inputs = data['inputs']
     maps = diffusion_maps(model.backbone, inputs)
     times = maps['times']

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from PIL import Image
+from torch import Tensor
 
 from ..compat.checkpoint import safe_load
 from ..engine.checks import register_scope
@@ -36,15 +37,29 @@ class Objects:
 
 
 @dataclass
+class Filled:
+    """What pre-training sees of an image and makes of it.
+
+    Args:
+        masked (np.ndarray): The image with its hidden patches grey, shape
+            (H, W, 3), RGB, uint8.
+        filled (np.ndarray): The same with the patches as predicted.
+    """
+    masked: np.ndarray
+    filled: np.ndarray
+
+
+@dataclass
 class Example:
     """An image of the validation set with truth and prediction.
 
     Args:
         image (np.ndarray): Shape (H, W, 3), RGB, uint8.
-        truth (Any): A label, an :class:`Objects`, or a map of labels of
-            shape (H, W) with 255 for what does not count.
+        truth (Any): A label, an :class:`Objects`, a map of labels of shape
+            (H, W) with 255 for what does not count, or of pre-training the
+            image.
         prediction (Any): Of the same kind; for a label the scores of all
-            classes.
+            classes; of pre-training a :class:`Filled`.
     """
     image: np.ndarray
     truth: Any
@@ -57,16 +72,16 @@ class Predictions:
 
     Args:
         palette (list): An RGB triple a class, empty for classification.
-        params (int): Number of parameters.
+        params (int): Number of parameters that are trained.
         examples (list[Example]): The first images of the validation set.
         model (torch.nn.Module): The network, in eval mode.
-        batch (dict): The last example as the network got it.
+        batches (list[dict]): The examples as the network gets them.
     """
     palette: list
     params: int
     examples: list[Example] = field(default_factory=list)
     model: torch.nn.Module | None = None
-    batch: dict | None = None
+    batches: list[dict] = field(default_factory=list)
 
 
 def predict(record: Record, count: int) -> Predictions:
@@ -83,7 +98,7 @@ def predict(record: Record, count: int) -> Predictions:
     cfg = Config.fromfile(record.config)
     register_scope(cfg.default_scope)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+        dataset = DATASETS.build(_dataset_config(cfg))
         # mmpretrain's runner hands the preprocessor's settings over; build
         # as it does.
         settings = dict(cfg.model)
@@ -95,27 +110,43 @@ def predict(record: Record, count: int) -> Predictions:
         model.eval()
         found = Predictions(
             palette=dataset.metainfo.get('palette', []),
-            params=sum(p.numel() for p in model.parameters()),
+            params=sum(
+                p.numel() for p in model.parameters() if p.requires_grad),
             model=model)
-        for index in _pick(record.task.name, dataset, count):
-            found.batch = pseudo_collate([dataset[index]])
+        kind = record.task.kind
+        # Pre-training draws what it hides.
+        torch.manual_seed(0)
+        for index in _pick(kind, dataset, count):
+            item = dataset[index]
+            batch = _COLLATE.get(kind, pseudo_collate)([item])
             with torch.no_grad():
-                sample = model.test_step(found.batch)[0]
+                sample = model.test_step(batch)[0]
+            found.batches.append(batch)
             found.examples.append(
-                _READERS[record.task.name](dataset.get_data_info(index),
-                                           sample))
+                _READERS[kind](dataset.get_data_info(index), sample,
+                               item['inputs']))
     return found
 
 
-def _pick(task: str, dataset: Any, count: int) -> list[int]:
+def _dataset_config(cfg: Config) -> dict:
+    """The validation images, which in pre-training only make pictures."""
+    if cfg.get('val_dataloader'):
+        return cfg.val_dataloader.dataset
+    return dict(
+        cfg.train_dataloader.dataset,
+        data_prefix='val2017',
+        pipeline=cfg.test_pipeline)
+
+
+def _pick(kind: str, dataset: Any, count: int) -> list[int]:
     """The first images; for classification one of each class in turn."""
-    if task == 'classification':
+    if kind == 'classification':
         labels = dataset.get_gt_labels().tolist()
         by_class = [[i for i, v in enumerate(labels) if v == label]
                     for label in sorted(set(labels))]
         rounds = zip(*by_class)
         return [index for group in rounds for index in group][:count]
-    if task == 'detection':
+    if kind == 'detection':
         return [
             i for i in range(len(dataset))
             if any(not item['ignore_flag']
@@ -128,14 +159,14 @@ def _read_image(path: str) -> np.ndarray:
     return np.asarray(Image.open(path).convert('RGB'))
 
 
-def _read_classification(info: dict, sample: Any) -> Example:
+def _read_classification(info: dict, sample: Any, _: Tensor) -> Example:
     return Example(
         image=_read_image(info['img_path']),
         truth=int(info['gt_label']),
         prediction=sample.pred_score.numpy())
 
 
-def _read_detection(info: dict, sample: Any) -> Example:
+def _read_detection(info: dict, sample: Any, _: Tensor) -> Example:
     image = _read_image(info['img_path'])
     true = [item for item in info['instances'] if not item['ignore_flag']]
     found = sample.pred_instances
@@ -161,14 +192,28 @@ def _fill(polygons: list, size: tuple[int, int]) -> np.ndarray:
     return coco.decode(coco.merge(coco.frPyObjects(polygons, *size))) > 0
 
 
-def _read_segmentation(info: dict, sample: Any) -> Example:
+def _read_segmentation(info: dict, sample: Any, _: Tensor) -> Example:
     return Example(
         image=_read_image(info['img_path']),
         truth=sample.gt_sem_seg.data[0].numpy(),
         prediction=sample.pred_sem_seg.data[0].numpy())
 
 
+def _read_pretraining(_: dict, sample: Any, inputs: Tensor) -> Example:
+    # (3, H, W) BGR -> (H, W, 3) RGB: what the pipeline cut out of the file
+    image = inputs.permute(1, 2, 0).flip(-1).numpy()
+    masked, filled = (
+        # (3, H, W) -> (H, W, 3), RGB already
+        picture.permute(1, 2, 0).round().byte().numpy()
+        for picture in (sample.masked_input, sample.reconstruction))
+    return Example(
+        image=image, truth=image, prediction=Filled(masked, filled))
+
+
 _READERS = dict(
     classification=_read_classification,
     detection=_read_detection,
-    segmentation=_read_segmentation)
+    segmentation=_read_segmentation,
+    pretraining=_read_pretraining)
+#: What makes a batch, where it is not mmengine's usual way.
+_COLLATE = dict(pretraining=default_collate)

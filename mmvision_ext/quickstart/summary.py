@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .predictions import Predictions
+from .tasks import Task
 from .training import Record
 
 
@@ -15,15 +16,29 @@ class Result:
     Args:
         record (Record): The training.
         predictions (Predictions): What its network says.
-        images (tuple[int, int]): Images for training and for validation.
+        images (tuple[int, ...]): Images for training and, if there is one,
+            for validation.
     """
     record: Record
     predictions: Predictions
-    images: tuple[int, int]
+    images: tuple[int, ...]
 
 
 HEADER = ('task', 'images', 'parameters', 'iterations', 'time',
           'before → after')
+
+
+def figure(task: Task, value: float) -> str:
+    """A metric for people: a share in percent, a loss as it is.
+
+    Args:
+        task (Task): Whose metric it is.
+        value (float): Its value.
+
+    Returns:
+        str: The figure.
+    """
+    return percent(value) if task.validated else f'{value:.2f}'
 
 
 def percent(value: float) -> str:
@@ -49,7 +64,7 @@ def cells(result: Result) -> list[str]:
     record = result.record
     return [
         record.task.title,
-        f'{result.images[0]} + {result.images[1]}',
+        ' + '.join(map(str, result.images)),
         f'{result.predictions.params / 1e6:.2f} M',
         str(record.steps[-1]),
         clock(record.seconds),
@@ -70,8 +85,8 @@ def text_table(results: Sequence[Result]) -> str:
         record = result.record
         first = cells(result)
         for name in record.before:
-            change = (f'{name} {percent(record.before[name])} → '
-                      f'{percent(record.after[name])}')
+            change = (f'{name} {figure(record.task, record.before[name])} → '
+                      f'{figure(record.task, record.after[name])}')
             rows.append([*first, change])
             first = [''] * len(first)
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]

@@ -1,4 +1,4 @@
-"""The three tasks of the quickstart."""
+"""The trainings of the quickstart."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,23 +22,35 @@ class Task:
 
     Args:
         name (str): Short name, also of its folder.
-        title (str): What the network does, for people.
+        title (str): Which network does what, for people.
+        kind (str): 'classification', 'detection', 'segmentation' or
+            'pretraining'.
         config (str): File name in ``configs/quickstart``.
         layout (str): Folder of the generated data that it reads.
         metrics (dict[str, str]): Metrics to report, from the name in the log
-            to the name shown.
+            to the name shown. Of pre-training, which is not validated,
+            losses.
         classes (tuple[str, ...]): Names of the classes, for people, in the
             order of the config.
         percent (bool): Whether the log gives the metrics in percent.
             Defaults to True.
+        start (str): Name of the training whose weights this one starts
+            from. Defaults to none.
     """
     name: str
     title: str
+    kind: str
     config: str
     layout: str
     metrics: dict[str, str]
     classes: tuple[str, ...] = SHAPES
     percent: bool = True
+    start: str = ''
+
+    @property
+    def validated(self) -> bool:
+        """Whether its metrics come from validations, not from training."""
+        return self.kind != 'pretraining'
 
     @property
     def config_path(self) -> Path:
@@ -47,15 +59,21 @@ class Task:
         return root / 'configs' / 'quickstart' / self.config
 
 
+_AP50 = {'coco/bbox_mAP_50': 'box AP50', 'coco/segm_mAP_50': 'mask AP50'}
+
 TASKS: tuple[Task, ...] = (
-    Task('classification', 'Classification',
+    Task('classification', 'vHeat classifier', 'classification',
          'vheat-nano_toy_cls.py', 'imagenet', {'accuracy/top1': 'top-1'}),
-    Task('detection', 'Mask R-CNN',
-         'maskrcnn_vheat_nano_toy_det.py', 'coco', {
-             'coco/bbox_mAP_50': 'box AP50',
-             'coco/segm_mAP_50': 'mask AP50',
-         }, classes=COCO_SHAPES, percent=False),
-    Task('segmentation', 'UPerNet',
+    Task('detection', 'vHeat Mask R-CNN', 'detection',
+         'maskrcnn_vheat_nano_toy_det.py', 'coco', _AP50,
+         classes=COCO_SHAPES, percent=False),
+    Task('segmentation', 'vHeat UPerNet', 'segmentation',
          'upernet_vheat_nano_toy_seg.py', 'ade20k', {'mIoU': 'mIoU'},
          classes=GROUNDS + SHAPES),
+    Task('itpn-pretraining', 'iTPN pre-training', 'pretraining',
+         'itpn-nano_toy_pretrain.py', 'coco', {'loss_pixel': 'pixel loss'},
+         classes=(), percent=False),
+    Task('itpn-detection', 'iTPN Mask R-CNN', 'detection',
+         'maskrcnn_itpn_nano_toy_det.py', 'coco', _AP50,
+         classes=COCO_SHAPES, percent=False, start='itpn-pretraining'),
 )

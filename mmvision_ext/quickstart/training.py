@@ -33,9 +33,10 @@ class Record:
         checkpoint (Path): The last checkpoint.
         steps (list[int]): Iterations at which the loss was logged.
         losses (list[float]): The loss at each of them.
-        before (dict[str, float]): Each metric of the untrained network, in
-            [0, 1], by the name shown.
-        after (dict[str, float]): The same of the trained one.
+        before (dict[str, float]): Each metric of the network before
+            training, in [0, 1], by the name shown; a loss as first logged.
+        after (dict[str, float]): The same of the trained one; a loss as
+            last logged.
         seconds (float): Time of the whole training, start-up and validation
             included.
     """
@@ -99,7 +100,7 @@ def train(task: Task,
 
 def _follow(task: Task, command: list[str], log: Path) -> int:
     """Run the command, keep its output, show the progress."""
-    progress = _Progress(f'  {task.title:<15}')
+    progress = _Progress(f'  {task.title:<17}')
     with open(log, 'w') as file, subprocess.Popen(
             command,
             # Waiting threads that spin make a busy machine far slower.
@@ -161,8 +162,9 @@ def read_record(task: Task, folder: Path, seconds: float) -> Record:
         Record: What was found, of the last run if there are several.
 
     Raises:
-        TrainingError: If the run has no scalars, no validation before and
-            after, or no checkpoint.
+        TrainingError: If the run has no scalars, no checkpoint, or fewer
+            than two rows of the metrics: a validation before and one after,
+            or of pre-training losses.
     """
     runs = sorted(folder.glob('*/vis_data/scalars.json'))
     pointer = folder / 'last_checkpoint'
@@ -171,17 +173,18 @@ def read_record(task: Task, folder: Path, seconds: float) -> Record:
     lines = runs[-1].read_text().splitlines()
     rows = [json.loads(line) for line in lines if line.strip()]
     train_rows = [row for row in rows if 'loss' in row]
-    val_rows = [row for row in rows if set(task.metrics) <= set(row)]
-    if not train_rows or len(val_rows) < 2:
+    # Of pre-training the rows with metrics are those with losses.
+    found = [row for row in rows if set(task.metrics) <= set(row)]
+    if not train_rows or len(found) < 2:
         raise TrainingError(
             f'{runs[-1]} has {len(train_rows)} rows of losses and '
-            f'{len(val_rows)} of {", ".join(task.metrics)}; expected a loss '
-            'and a validation before and after')
+            f'{len(found)} of {", ".join(task.metrics)}; expected a loss '
+            'and each metric before and after')
     scale = 0.01 if task.percent else 1.
     before, after = ({
         shown: row[name] * scale
         for name, shown in task.metrics.items()
-    } for row in (val_rows[0], val_rows[-1]))
+    } for row in (found[0], found[-1]))
     return Record(
         task=task,
         folder=runs[-1].parents[1],

@@ -14,12 +14,17 @@ pytest.importorskip('mmengine', reason='the quickstart trains with mmengine')
 from mmvision_ext.quickstart.charts import loss_chart, ticks  # noqa: E402
 from mmvision_ext.quickstart.pictures import (  # noqa: E402
     colour_map,
+    component_colours,
     data_uri,
     label_map,
     objects_svg,
 )
 from mmvision_ext.quickstart.predictions import Objects  # noqa: E402
-from mmvision_ext.quickstart.summary import clock, percent  # noqa: E402
+from mmvision_ext.quickstart.summary import (  # noqa: E402
+    clock,
+    figure,
+    percent,
+)
 from mmvision_ext.quickstart.tasks import TASKS  # noqa: E402
 from mmvision_ext.quickstart.training import (  # noqa: E402
     _PROGRESS,
@@ -67,6 +72,26 @@ def test_colour_map_rises_in_brightness_and_clips():
     assert (row[10:21] != row[0]).any(1).sum() == 10
 
 
+def test_components_show_what_differs_most():
+    rng = np.random.default_rng(0)
+    vectors = np.linalg.qr(rng.normal(size=(8, 3)))[0].T
+    vectors *= np.where(vectors.sum(1, keepdims=True) < 0, -1, 1)
+    shares = rng.uniform(-1, 1, (2, 5, 6, 3)) * (9, 4, 1)
+    # (5, 6, 3) @ (3, 8) -> (8, 5, 6)
+    maps = [(share @ vectors).transpose(2, 0, 1) for share in shares]
+    pictures = component_colours(maps)
+    luma = np.stack(pictures) @ [.299, .587, .114]
+    assert [p.shape for p in pictures] == [(5, 6, 3)] * 2
+    # Clipped are the colours beyond what a screen shows.
+    assert np.corrcoef(luma.ravel(), shares[..., 0].ravel())[0, 1] > 0.97
+
+
+def test_components_leave_out_the_role_of_a_place():
+    maps = [np.tile(np.random.default_rng(0).normal(size=(4, 2, 2)), (3, 3))]
+    assert (component_colours(maps, period=2)[0] == 128).all()
+    assert np.ptp(component_colours(maps)[0]) > 100
+
+
 def test_objects_are_drawn_with_names_inside_the_picture():
     objects = Objects(
         boxes=np.array([[60., 0., 64., 20.]]), labels=np.array([1]),
@@ -86,6 +111,9 @@ def test_figures_for_people():
     assert percent(0.9876) == '98.8 %'
     assert clock(65.4) == '1:05'
     assert clock(59.6) == '1:00'
+    by_kind = {task.kind: task for task in TASKS}
+    assert figure(by_kind['detection'], 0.9876) == '98.8 %'
+    assert figure(by_kind['pretraining'], 1.0412) == '1.04'
 
 
 def test_progress_is_read_from_the_log():
@@ -118,6 +146,18 @@ def test_record_of_a_run(tmp_path):
     assert record.config.name == 'config.py'
 
 
+def test_record_of_a_pretraining(tmp_path):
+    _write_run(tmp_path, [
+        {'loss': 2.5, 'loss_pixel': 1.25, 'step': 5},
+        {'loss': 1.5, 'loss_pixel': 0.75, 'step': 10},
+    ])
+    task = next(t for t in TASKS if not t.validated)
+    record = read_record(task, tmp_path, 12.)
+    assert record.losses == [2.5, 1.5]
+    assert record.before == {'pixel loss': 1.25}
+    assert record.after == {'pixel loss': 0.75}
+
+
 def test_run_without_second_validation_is_refused(tmp_path):
     _write_run(tmp_path, [{'accuracy/top1': 20.0, 'step': 0},
                           {'loss': 2.5, 'step': 5}])
@@ -139,10 +179,13 @@ def test_configs_name_the_classes_that_people_see(task):
 
     from mmvision_ext.datasets.toy_classes import COCO_CATEGORIES, TOY_CLASSES
     cfg = Config.fromfile(task.config_path)
+    if task.kind == 'pretraining':
+        assert task.classes == () and 'classes' not in cfg
+        return
     assert len(cfg.classes) == len(task.classes)
-    if task.name == 'classification':
+    if task.kind == 'classification':
         assert cfg.classes == task.classes
-    elif task.name == 'detection':
+    elif task.kind == 'detection':
         shown = {item.coco_id: item.shape for item in TOY_CLASSES}
         names = [c['name'] for c in COCO_CATEGORIES if c['id'] in shown]
         assert tuple(names) == cfg.classes
@@ -150,3 +193,21 @@ def test_configs_name_the_classes_that_people_see(task):
         assert cfg.classes[4:] == ('ball', 'painting', 'tent', 'flag',
                                    'airplane', 'bench')
         assert task.classes[4:] == tuple(c.shape for c in TOY_CLASSES)
+
+
+def test_detector_starts_from_an_earlier_pretraining():
+    """Same backbone and pyramid, and the images are normalised alike."""
+    from mmengine.config import Config
+    names = [task.name for task in TASKS]
+    [task] = [task for task in TASKS if task.start]
+    assert names.index(task.start) < names.index(task.name)
+    first = Config.fromfile(TASKS[names.index(task.start)].config_path)
+    second = Config.fromfile(task.config_path)
+    assert first.model.backbone.arch == second.model.backbone.arch
+    for key in ('type', 'in_channels', 'out_channels', 'depth'):
+        assert first.model.neck[key] == second.model.neck[key]
+    for key in ('mean', 'std'):
+        assert first.data_preprocessor[key] == \
+            second.model.data_preprocessor[key]
+    assert second.model.data_preprocessor.bgr_to_rgb
+    assert first.data_preprocessor.to_rgb

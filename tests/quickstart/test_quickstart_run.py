@@ -1,10 +1,10 @@
-"""The quickstart from end to end, with two iterations a task."""
+"""The quickstart from end to end, with two iterations a training."""
 import json
 import re
 
 import pytest
 
-pytest.importorskip('mmpretrain', reason='the quickstart trains three tasks')
+pytest.importorskip('mmpretrain', reason='the quickstart needs it')
 
 from mmvision_ext.quickstart.__main__ import main  # noqa: E402
 from mmvision_ext.quickstart.tasks import TASKS  # noqa: E402
@@ -17,23 +17,38 @@ def test_fast_quickstart(tmp_path, capsys):
     printed = capsys.readouterr().out
     for task in TASKS:
         row = next(line for line in printed.splitlines()
-                   if line.startswith(task.title) and '12 + 6' in line)
+                   if line.startswith(f'{task.title} '))
+        assert f"  12{' + 6' if task.validated else ''}  " in row
         assert next(iter(task.metrics.values())) in row
         scalars = next((out / task.name).glob('*/vis_data/scalars.json'))
         rows = [json.loads(line) for line in open(scalars)]
         assert [r['step'] for r in rows if 'loss' in r] == [1, 2]
         metric = next(iter(task.metrics))
-        assert [r['step'] for r in rows if metric in r] == [0, 2]
+        steps = [0, 2] if task.validated else [1, 2]
+        assert [r['step'] for r in rows if metric in r] == steps
+
+    # The detector got the backbone and the pyramid, but for pooled levels
+    # that have no weights, from the pre-training.
+    log = (out / 'itpn-detection' / 'train.log').read_text()
+    assert f"load model from: {out / 'itpn-pretraining'}" in log
+    missing = re.search('missing keys in source state_dict: (.*)', log)[1]
+    assert {name.split('.')[0] for name in missing.split(', ')} == {
+        'rpn_head', 'roi_head'
+    }
 
     page = (out / 'index.html').read_text('utf-8')
     assert str(out / 'index.html') in printed
     # One file that needs no other.
     assert not re.search(r'(src|href)="(?!data:)|@import|url\(', page)
     assert page.count('<figcaption><span class="verdict') == 6
-    assert page.count('class="curve"') == 3
+    assert page.count('class="curve"') == 5
     assert page.count('heat of stage') == 4 * 5
-    # Both views of two images, and the page is well-formed where it counts.
-    assert page.count('aria-label="prediction of validation image') == 2
+    assert page.count('alt="pyramid features of image') == 2 * 2 * 3
+    for name in ('masked input', 'reconstruction', 'original'):
+        assert page.count(f'alt="{name} ') == 2
+    # Both views of two images for each detector, and the page is well-formed
+    # where it counts.
+    assert page.count('aria-label="prediction of validation image') == 4
     assert page.count('of the pixels right') == 2
     for tag in ('section', 'figure', 'table', 'svg', 'div'):
         assert page.count(f'<{tag}') == page.count(f'</{tag}>'), tag

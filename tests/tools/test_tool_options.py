@@ -23,8 +23,13 @@ def test_values_are_read_as_mmengine_reads_them():
 
 
 def test_a_path_keeps_its_spaces_and_commas():
-    options = _parse('x=/my data/a b', 'data_root=/d, e/[1]')
-    assert options == dict(x='/my data/a b', data_root='/d, e/[1]')
+    options = _parse('x=/my data/a b', 'data_root=/d, e/[1]',
+                     'model.init_cfg.checkpoint=/d, e/f.pth')
+    assert options == {
+        'x': '/my data/a b',
+        'data_root': '/d, e/[1]',
+        'model.init_cfg.checkpoint': '/d, e/f.pth'
+    }
 
 
 @pytest.mark.parametrize('pair, reason', [
