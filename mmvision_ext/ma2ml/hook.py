@@ -58,6 +58,7 @@ class MA2MLSearchHook(Hook):
         self.patience = patience
         self._last: Optional[dict[str, Any]] = None
         self._pruned = False
+        self._begin = time.monotonic()
         if self.folder is not None and metric is None:
             self.metric = self.folder.candidate.get('metric')
 
@@ -110,7 +111,8 @@ class MA2MLSearchHook(Hook):
             if torch.cuda.is_available() else None
         self.folder.write_result(
             state='pruned' if self._pruned else 'complete',
-            gpu_memory=memory, **self._last)
+            seconds=time.monotonic() - self._begin, gpu_memory=memory,
+            **self._last)
 
     def _value(self, metrics: dict[str, float]) -> float:
         if self.metric not in metrics:

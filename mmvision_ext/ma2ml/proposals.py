@@ -221,19 +221,30 @@ class ProposalSampler(BaseSampler):
         for trial in study.get_trials(deepcopy=False):
             if trial.number == number:
                 continue
-            code = self._codes.get(trial.number)
-            if code is None:
-                try:
-                    code = self.space.encode(self.space.values_of(trial))
-                except ValueError:
-                    # Not filled yet, by another process.
-                    continue
-                if trial.state.is_finished():
-                    self._codes[trial.number] = code
+            code = self.code_of(trial)
             failure = trial.user_attrs.get('failure') or {}
-            if failure.get('class') != 'killed':
+            if code is not None and failure.get('class') != 'killed':
                 found.add(code)
         return found
+
+    def code_of(self, trial: FrozenTrial) -> Optional[tuple[int, ...]]:
+        """The candidate of a trial.
+
+        Args:
+            trial (FrozenTrial): Any trial of the study.
+
+        Returns:
+            tuple[int, ...] | None: Its code; None if it is not filled yet.
+        """
+        code = self._codes.get(trial.number)
+        if code is None:
+            try:
+                code = self.space.encode(self.space.values_of(trial))
+            except ValueError:
+                return None
+            if trial.state.is_finished():
+                self._codes[trial.number] = code
+        return code
 
     def _draw(self, inner: BaseSampler, study: Study,
               trial: FrozenTrial) -> dict[str, Any]:

@@ -49,6 +49,8 @@ class Running:
         attempts (list[dict]): Failures of earlier attempts.
         begin (float): Time, in seconds, when the attempt began.
         reported (int): Reports that were passed on.
+        twin (int, optional): The trial of the same candidate whose result
+            this one waits for.
     """
 
     number: int
@@ -58,6 +60,7 @@ class Running:
     attempts: list[dict[str, Any]]
     begin: float = field(default_factory=time.time)
     reported: int = 0
+    twin: Optional[int] = None
 
 
 class Search:
@@ -99,7 +102,7 @@ class Search:
         self._next_look = 0.
         self._deadline = None if spec.timeout is None \
             else time.monotonic() + spec.timeout
-        study.sampler = ProposalSampler(
+        self.sampler = study.sampler = ProposalSampler(
             spec.sampler, spec.space, spec.seed, self.is_feasible, self._own,
             counted=bool(study.user_attrs.get('counts_ordinals')))
 
@@ -116,6 +119,7 @@ class Search:
                 busy = self._take_over()
                 busy |= self._propose()
                 busy |= self._collect()
+                self._follow_twins()
                 self._pass_reports()
                 busy |= self._tell_ready()
                 if self._done():
@@ -186,7 +190,7 @@ class Search:
             while told < len(trials) and trials[told].state.is_finished():
                 told += 1
             return len(trials) >= told + self.executor.slots
-        return len(self._running) >= self.executor.slots
+        return self._busy() >= self.executor.slots
 
     def _exhausted(self) -> bool:
         return self._repeats >= _REPEATS
@@ -225,14 +229,14 @@ class Search:
                 f'{limit / 1e6:.1f}'))
             return
         twin = self._twin(run)
-        if twin is not None:
+        if twin is None:
+            self._repeats = 0
+            self._launch(run)
+        elif twin.state == TrialState.COMPLETE:
             self._repeats += 1
-            self._set(run, 'reused_from', twin.number)
-            self._results[run.number] = dict(
-                state='complete', value=twin.value, seconds=0.)
-            return
-        self._repeats = 0
-        self._launch(run)
+            self._copy(run, twin)
+        else:
+            run.twin = twin.number
 
     def _candidate(self, run: Running) -> dict[str, Any]:
         return dict(number=run.number, values=run.values,
@@ -240,15 +244,44 @@ class Search:
                     seed=trial_seed(self.spec.seed, run.number))
 
     def _twin(self, run: Running) -> Optional[FrozenTrial]:
-        """A complete trial of the same candidate."""
+        """A trial of the same candidate, complete or begun before.
+
+        Another process may draw a candidate in the moment between the draw
+        here and its record.
+        """
         code = self.spec.space.encode(run.values)
-        for trial in self.study.get_trials(
-                deepcopy=False, states=(TrialState.COMPLETE, )):
-            values = self.spec.space.values_of(trial)
-            if values == run.values and \
-                    self.spec.space.encode(values) == code:
+        begun = None
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.number == run.number or \
+                    self.sampler.code_of(trial) != code:
+                continue
+            if trial.state == TrialState.COMPLETE:
                 return trial
-        return None
+            if trial.state == TrialState.RUNNING and \
+                    trial.number < run.number:
+                begun = begun or trial
+        return begun
+
+    def _copy(self, run: Running, twin: FrozenTrial) -> None:
+        self._set(run, 'reused_from', twin.number)
+        self._results[run.number] = dict(
+            state='complete', value=twin.value, seconds=0.)
+
+    def _follow_twins(self) -> None:
+        """Take the results that trials of the same candidate have got."""
+        for run in list(self._running.values()):
+            if run.twin is None or run.number in self._results:
+                continue
+            twin = self.study.get_trials(deepcopy=False)[run.twin]
+            if twin.state == TrialState.COMPLETE:
+                self._copy(run, twin)
+            elif twin.state.is_finished():
+                run.twin = None
+                self._launch(run)
+
+    def _busy(self) -> int:
+        """How many slots are taken."""
+        return sum(run.twin is None for run in self._running.values())
 
     def _launch(self, run: Running) -> None:
         """Start an attempt."""
@@ -382,7 +415,7 @@ class Search:
         taken = False
         for trial in open_trials:
             if self._orphaned(trial, living, now) and \
-                    len(self._running) < self.executor.slots:
+                    self._busy() < self.executor.slots:
                 self._take(trial)
                 taken = True
         return taken
@@ -398,13 +431,11 @@ class Search:
 
     def _take(self, trial: FrozenTrial) -> None:
         self._own(trial._trial_id)
-        values = self.spec.space.values_of(trial)
-        try:
-            self.spec.space.encode(values)
-        except ValueError:
+        if self.sampler.code_of(trial) is None:
             # It was cut off while its candidate was drawn.
             self._fill(Trial(self.study, trial._trial_id))
             return
+        values = self.spec.space.values_of(trial)
         if trial.user_attrs.get('owner') is not None:
             self.storage.set_trial_user_attr(
                 trial._trial_id, 'takeovers',

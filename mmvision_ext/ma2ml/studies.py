@@ -53,8 +53,10 @@ def open_study(spec: SearchSpec, storage: BaseStorage, name: str,
             f'{hide_password(place)}: go on with it, or join those who work '
             'on it, with --resume; begin anew with another --work-dir')
     _compare(known, spec, name)
-    study.set_user_attr('flops_limit', spec.flops_limit)
     _check_form(study, spec)
+    # Both may change; the report says what holds now.
+    study.set_user_attr('flops_limit', spec.flops_limit)
+    study.set_user_attr('sampler', spec.sampler.get('name', 'ma2ml'))
     return study
 
 

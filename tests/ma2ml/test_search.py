@@ -6,6 +6,7 @@ from collections import Counter
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from mmvision_ext.ma2ml.errors import SearchError
 from mmvision_ext.ma2ml.failures import (
@@ -15,6 +16,7 @@ from mmvision_ext.ma2ml.failures import (
     read_retries,
 )
 from mmvision_ext.ma2ml.leases import PREFIX, Lease
+from mmvision_ext.ma2ml.progress import Silent
 from mmvision_ext.ma2ml.proposals import SAMPLERS, trial_seed
 
 
@@ -220,11 +222,48 @@ def test_two_processes_share_a_study_and_no_trial(
     study = make_search(tmp_path, settings).study
     assert [t.state.name for t in study.trials] == ['COMPLETE'] * 16
     assert len({t.user_attrs['owner'] for t in study.trials}) == 2
-    assert len(set(candidates(study))) == 16
+    # Both may draw the same at the same time; then one waits for the other.
+    trained = [t for t in study.trials if 'reused_from' not in t.user_attrs]
+    assert len({tuple(t.params.values()) for t in trained}) == len(trained)
+    assert len(trained) == len(list(tmp_path.glob('trials/*/result.json')))
     assert not list(tmp_path.glob('trials/*/*attempt*'))
     # Both have left.
     assert [v for n, v in study.user_attrs.items()
             if n.startswith(PREFIX)] == [None, None]
+
+
+@pytest.mark.parametrize('ends', ['complete', 'failed'])
+def test_a_candidate_that_runs_elsewhere_is_waited_for(
+        ends, tmp_path, settings, make_search):
+    """Another process has just begun with what this one drew as well."""
+    found = make_search(tmp_path, settings, Plain(), trials=2)
+    other = found.study.ask()
+    found.storage.set_trial_user_attr(other._trial_id, 'owner', 'other')
+    values = found.spec.space.suggest(other)
+    found.search.lease.living = lambda: ['other', found.search.lease.owner]
+    found.search.lease.is_certain = lambda owner: True
+
+    class Teller(Silent):
+        ticks = 0
+
+        def tick(self, study, running):
+            self.ticks += 1
+            if self.ticks == 3 and ends == 'complete':
+                study.tell(0, 7.)
+            elif self.ticks == 3:
+                study.tell(0, state=TrialState.FAIL)
+
+    found.search.watcher = Teller()
+    found.study.enqueue_trial(values)
+    found.search.run()
+    trial = found.study.trials[1]
+    assert trial.params == values
+    if ends == 'complete':
+        assert (trial.value, trial.user_attrs['reused_from']) == (7., 0)
+        assert found.search.evaluator.count == 0
+    else:
+        assert trial.value == sum(values.values())
+        assert found.search.evaluator.count == 1
 
 
 def test_a_silent_process_elsewhere_is_dead_after_its_lease(monkeypatch):
