@@ -1,4 +1,4 @@
-"""The quickstart: three short trainings and a page about them."""
+"""The quickstart: short trainings and a page about them."""
 from .hooks import InitialValHook
 
 __all__ = ['InitialValHook']
