@@ -8,24 +8,23 @@ second time; it goes on where the records end.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
 from optuna import Study
-from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from .cost import ConfigCost, Cost
 from .errors import SearchError
 from .evaluators import Evaluator
-from .executors import Executor, Outcome
+from .executors import Executor
 from .executors.base import end_left_over
-from .failures import Failure, classify_exit
-from .leases import Lease, retry_storage
+from .failures import Failure
+from .leases import Lease
 from .progress import Watcher
 from .proposals import ProposalSampler, trial_seed
+from .records import Records, Running, failure_of
 from .spec import SearchSpec, candidate_config
 from .trial_files import TrialFolder
 
@@ -35,32 +34,6 @@ _TAKEOVERS = 10
 #: Repetitions in a row after which the space is taken for exhausted.
 _REPEATS = 20
 _RUNNING = (TrialState.RUNNING, )
-
-
-@dataclass
-class Running:
-    """A trial of this process.
-
-    Args:
-        number (int): Its number.
-        trial_id (int): Its id in the storage.
-        values (dict[str, Any]): The candidate.
-        folder (TrialFolder): Its folder.
-        attempts (list[dict]): Failures of earlier attempts.
-        begin (float): Time, in seconds, when the attempt began.
-        reported (int): Reports that were passed on.
-        twin (int, optional): The trial of the same candidate whose result
-            this one waits for.
-    """
-
-    number: int
-    trial_id: int
-    values: dict[str, Any]
-    folder: TrialFolder
-    attempts: list[dict[str, Any]]
-    begin: float = field(default_factory=time.time)
-    reported: int = 0
-    twin: Optional[int] = None
 
 
 class Search:
@@ -94,16 +67,17 @@ class Search:
         self.tick = tick
         self.interrupted = False
         self.lease = Lease(study, spec.lease)
+        self.records = Records(study, storage, self.lease, watcher)
         self._cost = ConfigCost(spec.flops_input, spec.flops_limit)
         self._running: dict[int, Running] = {}
         self._results: dict[int, dict[str, Any]] = {}
-        self._unowned: dict[int, float] = {}
         self._repeats = 0
         self._next_look = 0.
         self._deadline = None if spec.timeout is None \
             else time.monotonic() + spec.timeout
         self.sampler = study.sampler = ProposalSampler(
-            spec.sampler, spec.space, spec.seed, self.is_feasible, self._own,
+            spec.sampler, spec.space, spec.seed, self.is_feasible,
+            self.records.own,
             counted=bool(study.user_attrs.get('counts_ordinals')))
 
     def run(self) -> None:
@@ -128,7 +102,8 @@ class Search:
                 if not busy:
                     time.sleep(self.tick)
         finally:
-            self._put_off()
+            self.executor.close()
+            self.records.leave(self._running.values())
 
     def cost(self, values: Mapping[str, Any]) -> Cost:
         """Size of a candidate.
@@ -220,8 +195,8 @@ class Search:
         except ValueError as error:
             self._finish(run, Failure('infeasible', str(error)))
             return
-        self._set(run, 'flops', cost.flops)
-        self._set(run, 'params', cost.params)
+        self.records.set(run, 'flops', cost.flops)
+        self.records.set(run, 'params', cost.params)
         limit = self.spec.flops_limit
         if limit is not None and (cost.flops or 0) > limit:
             self._finish(run, Failure(
@@ -263,7 +238,7 @@ class Search:
         return begun
 
     def _copy(self, run: Running, twin: FrozenTrial) -> None:
-        self._set(run, 'reused_from', twin.number)
+        self.records.set(run, 'reused_from', twin.number)
         self._results[run.number] = dict(
             state='complete', value=twin.value, seconds=0.)
 
@@ -312,7 +287,7 @@ class Search:
         for outcome in outcomes:
             run = self._running.get(outcome.number)
             if run is not None and not self._adopt(run):
-                self._finish(run, _failure_of(outcome, run.folder))
+                self._finish(run, failure_of(outcome, run.folder))
         return bool(outcomes)
 
     def _adopt(self, run: Running) -> bool:
@@ -326,7 +301,7 @@ class Search:
             self._finish(run, Failure('nan', f'{self.spec.metric} is '
                                       f'{result["value"]}'))
         else:
-            self._pass_reports_of(run)
+            self.records.pass_reports(run)
             result.setdefault('seconds', time.time() - run.begin)
             self._results[run.number] = result
         return True
@@ -339,7 +314,7 @@ class Search:
         seconds = time.time() - run.begin
         before = sum(one['class'] == failure.kind for one in run.attempts)
         run.attempts.append({**failure.record(), 'seconds': seconds})
-        self._set(run, 'attempts', run.attempts)
+        self.records.set(run, 'attempts', run.attempts)
         if before < self.spec.retries[failure.kind]:
             self.watcher.line(f'trial {run.number}: {failure.kind} '
                               f'({failure.message}); it is tried again')
@@ -354,7 +329,7 @@ class Search:
         for number in sorted(self._results):
             if self.spec.deterministic and number != min(self._running):
                 break
-            self._tell(self._running[number], self._results[number])
+            self.records.tell(self._running[number], self._results[number])
             del self._running[number], self._results[number]
             told = True
             if self.spec.deterministic:
@@ -362,38 +337,10 @@ class Search:
                 break
         return told
 
-    def _tell(self, run: Running, result: Mapping[str, Any]) -> None:
-        trial = self.storage.get_trial(run.trial_id)
-        if trial.state.is_finished() or \
-                trial.user_attrs.get('owner') != self.lease.owner:
-            self.watcher.line(f'trial {run.number} was taken over by another '
-                              'process meanwhile; its result there counts')
-            return
-        self._set(run, 'seconds', result['seconds'])
-        for name in ('failure', 'metrics'):
-            if result.get(name):
-                self._set(run, name, result[name])
-        state = dict(complete=TrialState.COMPLETE, pruned=TrialState.PRUNED,
-                     failed=TrialState.FAIL)[result['state']]
-        value = result['value'] if state == TrialState.COMPLETE else None
-        retry_storage(lambda: self.study.tell(
-            run.number, value, state=state, skip_if_finished=True))
-        self.watcher.finished(self.storage.get_trial(run.trial_id))
-
     def _pass_reports(self) -> None:
         for run in self._running.values():
             if run.number not in self._results:
-                self._pass_reports_of(run)
-
-    def _pass_reports_of(self, run: Running) -> None:
-        reports = run.folder.reports()
-        for step, value in reports[run.reported:]:
-            self.storage.set_trial_intermediate_value(
-                run.trial_id, step, value)
-            prune = self.study.pruner.prune(
-                self.study, self.storage.get_trial(run.trial_id))
-            run.folder.answer(step, bool(prune))
-        run.reported = len(reports)
+                self.records.pass_reports(run)
 
     # -- other processes ---------------------------------------------------
 
@@ -403,34 +350,15 @@ class Search:
         if now < self._next_look:
             return False
         self._next_look = now + min(1., self.spec.lease / 4)
-        open_trials = [t for t in self.study.get_trials(
-            deepcopy=False, states=_RUNNING)
-            if t.number not in self._running]
-        if not open_trials:
-            return False
-        living = self.lease.living()
-        if living[0] != self.lease.owner:
-            # The oldest does it, so that no two take the same.
-            return False
         taken = False
-        for trial in open_trials:
-            if self._orphaned(trial, living, now) and \
-                    self._busy() < self.executor.slots:
+        for trial in self.records.orphans(self._running):
+            if self._busy() < self.executor.slots:
                 self._take(trial)
                 taken = True
         return taken
 
-    def _orphaned(self, trial: FrozenTrial, living: list[str],
-                  now: float) -> bool:
-        owner = trial.user_attrs.get('owner')
-        if 'owner' not in trial.user_attrs and len(living) > 1:
-            # Another process may be about to sign it.
-            since = self._unowned.setdefault(trial.number, now)
-            return now - since > self.spec.lease
-        return owner not in living
-
     def _take(self, trial: FrozenTrial) -> None:
-        self._own(trial._trial_id)
+        self.records.own(trial._trial_id)
         if self.sampler.code_of(trial) is None:
             # It was cut off while its candidate was drawn.
             self._fill(Trial(self.study, trial._trial_id))
@@ -443,9 +371,6 @@ class Search:
         self.watcher.line(f'trial {trial.number}: goes on; the process that '
                           'ran it has ended')
         self._start(self.storage.get_trial(trial._trial_id), values)
-
-    def _own(self, trial_id: int) -> None:
-        self.storage.set_trial_user_attr(trial_id, 'owner', self.lease.owner)
 
     def _refuse_company(self) -> None:
         others = [one for one in self.lease.living()
@@ -477,36 +402,3 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         begun = sum(t.state != TrialState.WAITING for t in trials)
         return begun >= self.spec.trials
-
-    def _put_off(self) -> None:
-        """End what runs; later runs go on with it."""
-        self.executor.close()
-        try:
-            for run in self._running.values():
-                trial = self.storage.get_trial(run.trial_id)
-                if not trial.state.is_finished() and \
-                        trial.user_attrs.get('owner') == self.lease.owner:
-                    self.storage.set_trial_user_attr(
-                        run.trial_id, 'owner', None)
-            self.lease.end()
-        except (OSError, StorageInternalError):
-            # What ended the search may keep it from saying so; the next one
-            # finds out by itself.
-            self.lease.abandon()
-
-    def _set(self, run: Running, name: str, value: Any) -> None:
-        retry_storage(lambda: self.storage.set_trial_user_attr(
-            run.trial_id, name, value))
-
-
-def _failure_of(outcome: Outcome, folder: TrialFolder) -> Failure:
-    """Why a process ended without a result."""
-    if outcome.stopped == 'timeout':
-        return Failure('timeout', outcome.message)
-    if outcome.stopped == 'memory':
-        return Failure('oom', outcome.message)
-    if outcome.stopped in ('lost', 'cancelled'):
-        return Failure('killed', outcome.message or 'the worker is gone')
-    if outcome.returncode == 0:
-        return Failure('crash', 'it ended without a result')
-    return classify_exit(outcome.returncode, folder.log_tail())
