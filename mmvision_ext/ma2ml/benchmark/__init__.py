@@ -1,0 +1,1 @@
+"""Comparison of search methods on complete tables of results."""
