@@ -11,9 +11,13 @@ bash "$MMVISION_ROOT/tools/setup_env.sh"
 
 constraints=$MMVISION_ROOT/requirements/$MMVISION_STACK.txt
 if ! "$MMVISION_VENV/bin/python" -c 'import ray' 2>/dev/null; then
-    "$MMVISION_VENV/bin/python" -m pip install -qq \
-        --disable-pip-version-check --constraint "$constraints" \
-        "$(grep -o '^ray==[^;]*' "$constraints")"
+    # A large download: a registry that stumbles gets a second chance.
+    for attempt in 1 2 3; do
+        "$MMVISION_VENV/bin/python" -m pip install -qq \
+            --disable-pip-version-check --constraint "$constraints" \
+            "$(grep -o '^ray==[^;]*' "$constraints")" && break
+        [ "$attempt" -lt 3 ] || exit 1
+    done
 fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 cd -- "$MMVISION_ROOT"
