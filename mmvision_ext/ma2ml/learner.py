@@ -33,7 +33,7 @@ from .space import SearchSpace
 JOINT, MOVES, UNIFORM, BEST = 64, 64, 256, 5
 
 #: Single changes of best trials that are looked at, at most.
-CHANGES = 512
+CHANGES = 256
 
 #: Trials a step of the networks.
 BATCH = 64

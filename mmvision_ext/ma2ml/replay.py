@@ -7,7 +7,7 @@ import torch
 
 #: Standardised rewards are not let below this: how badly a hopeless
 #: candidate fails tells nothing about the good ones.
-FLOOR = -2.0
+FLOOR = -3.0
 
 
 class Replay:
@@ -75,32 +75,3 @@ class Replay:
         if not spread > 0:
             return torch.zeros_like(rewards)
         return ((rewards - rewards.mean()) / spread).clamp(min=FLOOR)
-
-    def warped(self) -> torch.Tensor:
-        """Standardised rewards of which the lower half only keeps its order.
-
-        The rewards below the median become the normal quantiles of their
-        ranks, scaled to the spread of the upper half, so that a few hopeless
-        candidates do not hide the differences among the good ones. After the
-        half-rank warping of Google Vizier (arXiv 2408.11527); that MA2ML
-        uses it is ours.
-
-        Returns:
-            torch.Tensor: Shape (N,), float64, mean 0, deviation 1.
-        """
-        rewards = self.filled()
-        median = rewards.quantile(0.5)
-        good = rewards >= median
-        spread = (rewards[good] - median).square().mean().sqrt()
-        if not spread > 0:
-            spread = torch.tensor(1., dtype=torch.float64)
-        # ties share a rank
-        values, ranks, counts = rewards.unique(
-            return_inverse=True, return_counts=True)
-        middle = counts.cumsum(0) - counts / 2
-        quantiles = torch.special.ndtri(middle / len(rewards))[ranks]
-        below = median + spread * quantiles
-        warped = torch.where(good, rewards, torch.minimum(below, median))
-        warped = warped - warped.mean()
-        deviation = warped.std(correction=0)
-        return warped / deviation if deviation > 0 else warped * 0

@@ -96,48 +96,56 @@ def test_critics_learn_the_table(build):
 
 
 def test_kernel_gradient_is_that_of_the_evidence():
-    critic = kernel(replay(noise=0.3), updates=1)
+    member = kernel(replay(noise=0.3), updates=1).members[1]
 
     def objective(log_parameters):
-        critic._log = log_parameters
-        factor = critic._factor(critic._similarities()[1])
-        fit = torch.cholesky_solve(critic._rewards[:, None], factor)[:, 0]
-        apart = (log_parameters - critic._prior) / critic._spread
-        return (-critic._rewards @ fit / 2 - factor.diagonal().log().sum()
-                - apart.square().sum() / 2)
+        member._log = log_parameters
+        return member.condition()
 
-    start = critic._log.clone()
-    gradient = critic._gradient()
+    start = member._log.clone()
+    gradient = member._gradient()
     for place in range(len(start)):
         step = torch.zeros_like(start)
         step[place] = 1e-5
         slope = (objective(start + step) - objective(start - step)) / 2e-5
-        assert float(slope) == pytest.approx(
+        assert slope == pytest.approx(
             float(gradient[place]), rel=1e-4, abs=1e-6)
 
 
 def test_kernel_posterior_against_the_textbook():
     critic = kernel(replay(12), updates=2)
-    actions = every()[::7]
-    train, noise = critic._actions, float(critic._log[-1].exp()) + 1e-6
+    actions, train = every()[::7], critic._actions
+    rewards = critic._rewards.numpy()
+    means, variances, evidence = [], [], []
+    for member in critic.members:
+        weights = member._log.exp().tolist()
+        signal, noise = weights[-2], weights[-1] + 1e-6
 
-    def covariance(a, b):
-        return np.array([[np.exp(-sum(
-            float(w) * float(d[i, j]) for w, d, i, j in zip(
-                critic._log.exp(), critic._distances, p, q)))
-            for q in b.tolist()] for p in a.tolist()]) * critic._signal
+        def covariance(a, b, weights=weights, member=member):
+            return weights[-2] * np.array([[np.exp(-sum(
+                w * float(d[i, j]) for w, d, i, j in zip(
+                    weights, member._distances, p, q)))
+                for q in b.tolist()] for p in a.tolist()])
 
-    prior = np.linalg.inv(covariance(train, train) + noise * np.eye(12))
-    cross = covariance(actions, train)
-    mean = cross @ prior @ critic._rewards.numpy()
-    variance = critic._signal - np.einsum('ij,jk,ik->i', cross, prior, cross)
+        inner = covariance(train, train) + noise * np.eye(12)
+        inverse = np.linalg.inv(inner)
+        cross = covariance(actions, train)
+        means.append(cross @ inverse @ rewards)
+        variances.append(
+            signal - np.einsum('ij,jk,ik->i', cross, inverse, cross))
+        apart = ((member._log - member._prior) / member._spread).numpy()
+        evidence.append(-(rewards @ inverse @ rewards + apart @ apart
+                          + np.linalg.slogdet(inner)[1]) / 2)
+    shares = np.exp(evidence - np.max(evidence))
+    shares /= shares.sum()
+    shares[shares < 0.02] = 0
+    shares /= shares.sum()
+    mean = shares @ means
+    spread = np.sqrt(shares @ (variances + (means - mean)**2))
     np.testing.assert_allclose(critic.value(actions), mean, atol=2e-5)
-    best = (covariance(train, train) @ prior
-            @ critic._rewards.numpy()).max()
-    sd = np.sqrt(variance)
-    z = (mean - best) / sd
     from scipy.stats import norm
-    expected = np.log(sd * (norm.pdf(z) + z * norm.cdf(z)))
+    z = (mean - rewards.max()) / spread
+    expected = np.log(spread * (norm.pdf(z) + z * norm.cdf(z)))
     near = z > -4
     assert near.sum() > 3
     np.testing.assert_allclose(critic.score(actions)[near], expected[near],
