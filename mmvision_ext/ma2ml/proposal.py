@@ -12,6 +12,9 @@ Feasible = Callable[[dict[str, Any]], bool]
 #: Tries for a new and feasible candidate before the next means is taken.
 TRIES = 30
 
+#: Uniform draws before a candidate is repeated.
+_LAST_DRAWS = 2000
+
 
 class NoCandidateError(ValueError):
     """Nothing that may be evaluated was found in the space."""
@@ -139,7 +142,7 @@ def nearby(space: SearchSpace, gate: Gate, taken: set[Action],
     """A candidate for when a method repeats itself.
 
     The first new one of what the method proposed; then of what differs from
-    it in one decision, in two and so on.
+    it in one decision, in two and so on; then of uniform draws.
 
     Args:
         space (SearchSpace): The space.
@@ -167,6 +170,9 @@ def nearby(space: SearchSpace, gate: Gate, taken: set[Action],
         rows = np.where(places | (rows == INACTIVE), fresh, rows)
         found = gate.first(
             map(tuple, space.canonical(rows).tolist()), taken)
+    if found is None:
+        draws = map(tuple, uniform(space, _LAST_DRAWS, rng).tolist())
+        found = gate.first(draws, taken)
     if found is None:
         found = gate.first([*map(tuple, starts.tolist()), *sorted(taken)],
                            set())
