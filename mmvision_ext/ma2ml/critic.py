@@ -117,7 +117,7 @@ class NetworkCritic:
     def update(self, replay: Replay, rng: np.random.Generator) -> None:
         """See :class:`Critic`."""
         rewards = replay.standardised().float()
-        inputs = self._code.one_hot(torch.tensor(replay.actions)).float()
+        inputs = self._code.one_hot(replay.rows()).float()
         count = len(rewards)
         first = 0 if self._recent is None else max(0, count - self._recent)
         members = len(self._weights[0])

@@ -57,7 +57,7 @@ class KernelCritic:
         """See :class:`Critic`."""
         rewards = replay.standardised()
         kept = _subset(rewards)
-        self._actions = torch.tensor(replay.actions)[kept]
+        self._actions = replay.rows()[kept]
         self._rewards = rewards[kept]
         self._best = float(self._rewards.max())
         steps = max(1, self._steps * PLENTY // max(PLENTY, len(kept)))
@@ -128,6 +128,10 @@ class _Process:
             _distances(one.ordinal, len(one.choices))
             for one in space.decisions
         ]
+        sizes = torch.tensor([len(one) for one in self._distances])
+        # the decision of each position
+        self._owners = torch.arange(len(space)).repeat_interleave(sizes)
+        self._blocks = torch.block_diag(*self._distances)
         count = len(space)
         self._prior = torch.full((count + 2, ), math.log(roughness / count),
                                  dtype=torch.float64)
@@ -142,6 +146,8 @@ class _Process:
         """Take the trials (N, D) with rewards (N,) for what is known."""
         self._rewards = rewards
         self._inputs = self._code.one_hot(actions)
+        # of every choice to that of the same decision in every trial
+        self._apart = self._blocks @ self._inputs.T
 
     def ascend(self) -> None:
         """Take one step of the hyper-parameters."""
@@ -182,12 +188,8 @@ class _Process:
 
     def _similarities(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Logarithms of the kernel, (P, N), and the kernel without s."""
-        logs = torch.zeros(self._code.width, self._code.width,
-                           dtype=torch.float64)
-        for block, distance, weight in zip(
-                self._code.blocks, self._distances, self._log.exp()):
-            logs[block, block] = -weight * distance
-        logs = logs @ self._inputs.T
+        weights = self._log[:-2].exp()[self._owners]
+        logs = -weights[:, None] * self._apart
         return logs, (self._inputs @ logs).exp()
 
     def _factor(self, kernel: torch.Tensor) -> torch.Tensor:
@@ -202,13 +204,11 @@ class _Process:
         alpha = torch.cholesky_solve(self._rewards[:, None], factor)
         outer = (alpha @ alpha.T - torch.cholesky_inverse(factor)) / 2
         pull = outer * kernel * self._log[-2].exp()
-        table = self._inputs.T @ pull @ self._inputs
-        gradient = (self._prior - self._log) / self._spread.square()
+        farther = ((self._inputs.T @ pull) * self._apart).sum(1)
         weights = self._log.exp()
-        for place, (block, distance) in enumerate(
-                zip(self._code.blocks, self._distances)):
-            gradient[place] -= weights[place] * (
-                table[block, block] * distance).sum()
+        gradient = (self._prior - self._log) / self._spread.square()
+        gradient[:-2].index_add_(
+            0, self._owners, -weights[self._owners] * farther)
         gradient[-2] += pull.sum()
         gradient[-1] += weights[-1] * outer.diagonal().sum()
         return gradient

@@ -171,7 +171,7 @@ class MA2MLLearner:
         """One step of REINFORCE on the newest trial, as MA2ML-Lite."""
         reward = self.replay.standardised()[-1]
         chosen = self.agents.log_ratios(
-            torch.tensor(self.replay.actions[-1:]))[0]
+            self.replay.rows()[-1:])[0]
         self.agents.step(-reward * chosen.sum())
 
     def _improve(self, rng: np.random.Generator) -> None:
@@ -194,11 +194,11 @@ class MA2MLLearner:
     def _best(self, critic: Critic, taken: set[Action],
               rng: np.random.Generator) -> Optional[Action]:
         """The candidate that the critic scores highest, then climb."""
-        pool = np.unique(self._pool(critic, rng), axis=0)
-        order = critic.score(torch.from_numpy(pool)).argsort(
+        pool = list(dict.fromkeys(
+            map(tuple, self._pool(critic, rng).tolist())))
+        order = critic.score(torch.tensor(pool)).argsort(
             descending=True, stable=True)
-        found = self._gate.first(
-            map(tuple, pool[order.numpy()].tolist()), taken)
+        found = self._gate.first((pool[i] for i in order.tolist()), taken)
         while found is not None:
             rows = np.concatenate([
                 [found], one_changed(self.space, found, rng)])
@@ -213,7 +213,7 @@ class MA2MLLearner:
         return None
 
     def _pool(self, critic: Critic, rng: np.random.Generator) -> np.ndarray:
-        tried = torch.tensor(self.replay.actions)
+        tried = self.replay.rows()
         order = critic.value(tried).argsort(descending=True, stable=True)
         best = tried[order[:BEST]]
         joint = self.agents.canonical(self.agents.sample(JOINT, rng))

@@ -95,17 +95,18 @@ def one_changed(space: SearchSpace, action: Action,
     """
     start = np.array(action)
     absent = start == INACTIVE
-    rows = []
-    for place, size in enumerate(space.cardinalities):
-        if absent[place]:
-            continue
-        others = np.delete(np.arange(size), start[place])
-        block = np.tile(start, (len(others), 1))
-        block[:, absent] = rng.integers(
-            0, space.cardinalities, block.shape)[:, absent]
-        block[:, place] = others
-        rows.append(block)
-    return space.canonical(np.concatenate(rows))
+    sizes = np.where(absent, 1, space.cardinalities)
+    places = np.repeat(np.arange(len(start)), sizes - 1)
+    ends = (sizes - 1).cumsum()
+    steps = 1 + np.arange(len(places)) - np.repeat(
+        ends - (sizes - 1), sizes - 1)
+    rows = np.tile(start, (len(places), 1))
+    if absent.any():
+        rows[:, absent] = rng.integers(
+            0, space.cardinalities, rows.shape)[:, absent]
+    rows[np.arange(len(places)), places] = (
+        start[places] + steps) % sizes[places]
+    return space.canonical(rows)
 
 
 def balanced(space: SearchSpace, gate: Gate, taken: Sequence[Action],

@@ -30,6 +30,7 @@ class Replay:
         self.actions: list[tuple[int, ...]] = []
         self.rewards: list[Optional[float]] = []
         self.seen: set[tuple[int, ...]] = set()
+        self._rows = torch.empty(0, 0, dtype=torch.long)
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -48,6 +49,22 @@ class Replay:
         self.actions.append(action)
         self.rewards.append(None if reward is None else float(reward))
         self.seen.add(action)
+        place = len(self.actions) - 1
+        if place == len(self._rows):
+            # twice the room, so that appending costs little on average
+            room = torch.empty(2 * place + 16, len(action), dtype=torch.long)
+            if place:
+                room[:place] = self._rows
+            self._rows = room
+        self._rows[place] = torch.tensor(action)
+
+    def rows(self) -> torch.Tensor:
+        """Encoded candidates.
+
+        Returns:
+            torch.Tensor: Shape (N, D), a view that is not to be changed.
+        """
+        return self._rows[:len(self.actions)]
 
     def filled(self) -> torch.Tensor:
         """Rewards with the worst finite one in place of failures.
