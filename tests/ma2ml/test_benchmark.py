@@ -8,7 +8,11 @@ import pytest
 from mmvision_ext.ma2ml.benchmark import cli
 from mmvision_ext.ma2ml.benchmark.loop import play, shared_warmup
 from mmvision_ext.ma2ml.benchmark.methods import METHODS
-from mmvision_ext.ma2ml.benchmark.results import Results, markdown
+from mmvision_ext.ma2ml.benchmark.results import (
+    Results,
+    markdown,
+    summarise,
+)
 from mmvision_ext.ma2ml.benchmark.statistics import (
     mean_interval,
     sign_flip_p,
@@ -128,6 +132,8 @@ def test_tool_compares_writes_and_does_not_repeat_runs(folder, capsys):
                  'ma2ml', '--out', str(out)]
     assert cli.main(arguments) == 0
     text = (out / 'regret.md').read_text()
+    rows = json.loads((out / 'summary.json').read_text())
+    assert [row['runs'] for row in rows] == [3, 3]
     assert '### loss' in text and '| random | 3 |' in text
     assert (out / 'regret.png').stat().st_size > 5000
     assert (out / 'regret.svg').read_text().count('<path') > 5
@@ -150,7 +156,9 @@ def test_report_tests_pairs_against_the_reference(tmp_path):
                 table='t', method=method, seed=seed, trials=25, warmup=0,
                 regrets=[seed + worse] * 25, repeats=0, violations=0,
                 seconds=.25, slowest=.1))
-    text = markdown(results, 'ma2ml')
+    rows = summarise(results, 'ma2ml')
+    assert rows[1]['regret']['25']['more'] == 1
+    text = markdown(rows)
     assert '| ma2ml | 12 | 5.500 [' in text
     assert '| random | 12 | 6.500 [' in text
     assert '] + p <.001 | 0 | 0 | 10.0 |' in text

@@ -1,5 +1,6 @@
 """Logic of ``tools/ma2ml_benchmark.py``."""
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +9,7 @@ from typing import Optional
 
 from .loop import play
 from .methods import METHODS
-from .results import Results, markdown, plot
+from .results import Results, markdown, plot, summarise
 from .tables import Table, read_hpolib, read_tables
 
 #: Without --methods: those that take milliseconds a trial.
@@ -39,7 +40,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for table in tables:
         for method in args.methods:
             _run(results, table, method, args)
-    text = markdown(results, args.reference)
+    rows = summarise(results, args.reference)
+    (args.out / 'summary.json').write_text(
+        json.dumps(rows, indent=1) + '\n', 'utf-8')
+    text = markdown(rows)
     (args.out / 'regret.md').write_text(text + '\n', 'utf-8')
     for suffix in ('png', 'svg'):
         plot(results, _PLOTTED, args.out / f'regret.{suffix}')
@@ -84,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         help='method that others are tested against (default ma2ml)')
     parser.add_argument(
         '--out', type=Path, required=True,
-        help='directory for runs.jsonl, regret.md, regret.png, regret.svg')
+        help='directory for runs.jsonl, summary.json, regret.md, '
+        'regret.png, regret.svg')
     return parser
 
 

@@ -2,7 +2,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -61,65 +61,92 @@ class Results:
                 if r['table'] == table and r['method'] == method}
 
 
-def markdown(results: Results, reference: str) -> str:
-    """Tables of the regrets.
+def summarise(results: Results, reference: str) -> list[Record]:
+    """Means, intervals and tests of all methods on all tables.
 
     Args:
         results (Results): The records.
         reference (str): Method that others are tested against.
 
     Returns:
+        list[dict]: For each table and method its runs, what it cost, and at
+        each budget (a string, as in JSON) mean regret, ends of its interval,
+        and mean difference to the reference with the p of the paired test.
+    """
+    rows = []
+    for table in results.tables():
+        for method in results.methods(table):
+            runs = results.runs(table, method)
+            best = {} if method == reference else results.runs(
+                table, reference)
+            trials = sum(len(r['regrets']) for r in runs.values())
+            seconds = sum(r['seconds'] for r in runs.values())
+            rows.append(dict(
+                table=table, method=method, runs=len(runs),
+                regret={str(budget): _at(runs, best, budget)
+                        for budget in BUDGETS
+                        if any(len(r['regrets']) >= budget
+                               for r in runs.values())},
+                repeats=sum(r['repeats'] for r in runs.values()),
+                violations=sum(r['violations'] for r in runs.values()),
+                milliseconds=round(1e3 * seconds / trials, 2)))
+    return rows
+
+
+def _at(runs: dict[int, Record], best: dict[int, Record],
+        budget: int) -> dict[str, float]:
+    ours, theirs = ({seed: record['regrets'][budget - 1]
+                     for seed, record in one.items()
+                     if len(record['regrets']) >= budget}
+                    for one in (best, runs))
+    mean, low, high = mean_interval(np.array(list(theirs.values())))
+    cell = dict(mean=round(mean, 4), low=round(low, 4), high=round(high, 4))
+    pairs = np.array([theirs[seed] - ours[seed]
+                      for seed in theirs if seed in ours])
+    if len(pairs) > 1:
+        cell.update(more=round(float(pairs.mean()), 4),
+                    p=round(sign_flip_p(pairs), 4))
+    return cell
+
+
+def markdown(rows: Sequence[Record]) -> str:
+    """Tables for reading.
+
+    Args:
+        rows (Sequence[dict]): As :func:`summarise` gives them.
+
+    Returns:
         str: For each table of results one in Markdown.
     """
-    return '\n\n'.join(_markdown_of(results, table, reference)
-                       for table in results.tables())
+    parts = []
+    for table in dict.fromkeys(row['table'] for row in rows):
+        own = [row for row in rows if row['table'] == table]
+        budgets = [str(one) for one in BUDGETS
+                   if any(str(one) in row['regret'] for row in own)]
+        lines = [
+            f'### {table}', '',
+            f'| method | runs | {" | ".join(budgets)} | repeated | over limit '
+            '| ms a trial |', '|---' * (5 + len(budgets)) + '|'
+        ]
+        lines += [
+            f'| {row["method"]} | {row["runs"]} '
+            + ''.join(f'| {_cell(row["regret"].get(one))} '
+                      for one in budgets)
+            + f'| {row["repeats"]} | {row["violations"]} '
+            f'| {row["milliseconds"]:.1f} |' for row in own]
+        parts.append('\n'.join(lines))
+    return '\n\n'.join(parts)
 
 
-def _markdown_of(results: Results, table: str, reference: str) -> str:
-    longest = max(len(r['regrets']) for r in results.records
-                  if r['table'] == table)
-    budgets = [budget for budget in BUDGETS if budget <= longest]
-    lines = [
-        f'### {table}', '',
-        '| method | runs | ' + ' | '.join(map(str, budgets))
-        + ' | repeated | over limit | ms a trial |',
-        '|---' * (5 + len(budgets)) + '|'
-    ]
-    best = results.runs(table, reference)
-    for method in results.methods(table):
-        runs = results.runs(table, method)
-        cells = [_cell(runs, best, budget, method == reference)
-                 for budget in budgets]
-        trials = sum(len(r['regrets']) for r in runs.values())
-        lines.append(
-            f'| {method} | {len(runs)} | {" | ".join(cells)} '
-            f'| {sum(r["repeats"] for r in runs.values())} '
-            f'| {sum(r["violations"] for r in runs.values())} '
-            f'| {1e3 * sum(r["seconds"] for r in runs.values()) / trials:.1f}'
-            ' |')
-    return '\n'.join(lines)
-
-
-def _cell(runs: dict[int, Record], best: dict[int, Record], budget: int,
-          is_reference: bool) -> str:
-    values = np.array([r['regrets'][budget - 1] for r in runs.values()
-                       if len(r['regrets']) >= budget])
-    if not len(values):
+def _cell(found: Optional[dict[str, float]]) -> str:
+    if found is None:
         return '–'
-    mean, low, high = mean_interval(values)
-    text = f'{mean:.3f} [{low:.3f}, {high:.3f}]'
-    pairs = [seed for seed in runs if seed in best
-             and min(len(runs[seed]['regrets']),
-                     len(best[seed]['regrets'])) >= budget]
-    if is_reference or len(pairs) < 2:
+    text = f'{found["mean"]:.3f} [{found["low"]:.3f}, {found["high"]:.3f}]'
+    if 'p' not in found:
         return text
-    differences = np.array([
-        runs[seed]['regrets'][budget - 1] - best[seed]['regrets'][budget - 1]
-        for seed in pairs])
-    p = sign_flip_p(differences)
-    sign = '+' if differences.mean() > 0 else '−'
-    return f'{text} {sign} p {p:.3f}' if p >= 0.001 else \
-        f'{text} {sign} p <.001'
+    sign = '+' if found['more'] > 0 else '−' if found['more'] < 0 else '='
+    p = f'{found["p"]:.3f}' if found['p'] >= 0.001 else '<.001'
+    return f'{text} {sign} p {p}'
 
 
 def plot(results: Results, methods: Sequence[str], path: Path) -> None:
