@@ -223,8 +223,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     if args.sampler:
         name, _, preset = args.sampler.partition(':')
         settings['sampler'] = dict(
-            name=name, _delete_=True, **(dict(preset=preset) if preset
-                                         else {}))
+            name=name, **(dict(preset=preset) if preset else {}))
     if args.retrain:
         settings['retrain.top'] = args.retrain
     return settings

@@ -252,7 +252,8 @@ def read_search(path: Union[str, Path],
 
     Args:
         path (str | Path): The file.
-        options (Mapping, optional): Keys of ``search`` to set, dotted.
+        options (Mapping, optional): Keys of ``search`` to set, dotted; a
+            dict takes the place of the one that is there.
 
     Returns:
         SearchSpec: The search; its base config is not read yet.
@@ -266,8 +267,10 @@ def read_search(path: Union[str, Path],
     if not isinstance(cfg.get('search'), Mapping):
         raise SearchError(f'{path} holds no dict search: it is no config of '
                           'a search (to train with it: tools/train.py)')
-    if options:
-        cfg.merge_from_dict({f'search.{k}': v for k, v in options.items()})
+    options = dict(options or {})
+    for key in [k for k, one in options.items() if isinstance(one, Mapping)]:
+        cfg.search[key] = options.pop(key)
+    cfg.merge_from_dict({f'search.{k}': v for k, v in options.items()})
     return build_search(cfg.search, str(path))
 
 

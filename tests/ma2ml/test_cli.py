@@ -119,6 +119,20 @@ def test_a_study_that_is_there_is_not_gone_on_with_unasked(
     assert '3/3, best' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('own', [
+    None, dict(name='ma2ml', warmup=4), dict(name='tpe', n_ei_candidates=9)])
+def test_a_sampler_takes_the_place_of_that_of_the_config(
+        tmp_path, settings, own, capsys):
+    del settings['sampler']
+    if own:
+        settings['sampler'] = own
+    path = tmp_path / 'mine.py'
+    path.write_text(f'search = dict(**{settings!r})\n')
+    assert main([str(path), '--work-dir', str(tmp_path / 'work'),
+                 '--trials', '1', '--sampler', 'random']) == 0
+    assert '; sampler random, 1 trials' in capsys.readouterr().out
+
+
 def test_any_storage_of_optuna_will_do(tmp_path, config, capsys):
     url = f'sqlite:///{tmp_path}/records.db'
     arguments = [str(config), '--work-dir', str(tmp_path / 'work'),
