@@ -1,5 +1,6 @@
 """MA2ML: agents that search a whole training pipeline together."""
 
-from .space import Condition, Decision, SearchSpace
+from .decision import Condition, Decision
+from .space import SearchSpace
 
 __all__ = ['Condition', 'Decision', 'SearchSpace']

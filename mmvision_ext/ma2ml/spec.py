@@ -28,9 +28,10 @@ from ..engine.checks import register_scope
 from ..engine.data_root import replace_data_root
 from ..engine.options import merge_options
 from ..registry import TASK_UTILS
+from .decision import Decision
 from .errors import SearchError
 from .failures import read_retries
-from .space import Decision, SearchSpace
+from .space import SearchSpace
 
 Values = Mapping[str, Any]
 

@@ -11,8 +11,9 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
+from .decision import Decision
 from .proposal import Action
-from .space import INACTIVE, Decision, SearchSpace
+from .space import INACTIVE, SearchSpace
 
 #: Levels at which a continuous parameter is searched, ends included.
 LEVELS = 11

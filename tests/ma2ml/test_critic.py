@@ -4,9 +4,10 @@ import torch
 
 from mmvision_ext.ma2ml import kernel_critic
 from mmvision_ext.ma2ml.critic import ActionCode, NetworkCritic
+from mmvision_ext.ma2ml.decision import Condition, Decision
 from mmvision_ext.ma2ml.kernel_critic import KernelCritic
 from mmvision_ext.ma2ml.replay import FLOOR, Replay
-from mmvision_ext.ma2ml.space import Condition, Decision, SearchSpace
+from mmvision_ext.ma2ml.space import SearchSpace
 
 
 def space() -> SearchSpace:

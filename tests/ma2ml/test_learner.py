@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from mmvision_ext.ma2ml.decision import Condition, Decision
 from mmvision_ext.ma2ml.learner import MA2MLLearner
 from mmvision_ext.ma2ml.presets import PRESETS, settings
 from mmvision_ext.ma2ml.proposal import Gate, NoCandidateError, balanced
-from mmvision_ext.ma2ml.space import Condition, Decision, SearchSpace
+from mmvision_ext.ma2ml.space import SearchSpace
 
 
 def space() -> SearchSpace:

@@ -7,8 +7,9 @@ from mmvision_ext.ma2ml.credit import (
     counterfactual_credit,
     regularised_advantage,
 )
+from mmvision_ext.ma2ml.decision import Decision
 from mmvision_ext.ma2ml.policy import Agents
-from mmvision_ext.ma2ml.space import Decision, SearchSpace
+from mmvision_ext.ma2ml.space import SearchSpace
 
 
 def boltzmann(policy, values, omega):

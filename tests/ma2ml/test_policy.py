@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmvision_ext.ma2ml.decision import Condition, Decision
 from mmvision_ext.ma2ml.policy import Agents, FactoredPolicy, LSTMPolicy
-from mmvision_ext.ma2ml.space import Condition, Decision, SearchSpace
+from mmvision_ext.ma2ml.space import SearchSpace
 
 
 def space() -> SearchSpace:

@@ -17,12 +17,9 @@ from optuna.distributions import (  # noqa: E402
 )
 from optuna.trial import TrialState  # noqa: E402
 
+from mmvision_ext.ma2ml.decision import Condition, Decision  # noqa: E402
 from mmvision_ext.ma2ml.sampler import PROPOSAL, MA2MLSampler  # noqa: E402
-from mmvision_ext.ma2ml.space import (  # noqa: E402
-    Condition,
-    Decision,
-    SearchSpace,
-)
+from mmvision_ext.ma2ml.space import SearchSpace  # noqa: E402
 from mmvision_ext.ma2ml.view import levels  # noqa: E402
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

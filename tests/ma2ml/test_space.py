@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from mmvision_ext.ma2ml.space import Condition, Decision, SearchSpace
+from mmvision_ext.ma2ml.decision import Condition, Decision
+from mmvision_ext.ma2ml.space import SearchSpace
 
 
 def net() -> SearchSpace:

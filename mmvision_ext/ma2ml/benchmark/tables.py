@@ -8,8 +8,9 @@ from typing import Any, Optional
 
 import numpy as np
 
+from ..decision import Decision
 from ..proposal import Action
-from ..space import Decision, SearchSpace
+from ..space import SearchSpace
 
 #: Agents of the tables' decisions. Those of FCNet are the ones that
 #: ../shared/benchmarks/README.md gives, REG in place of AUG.

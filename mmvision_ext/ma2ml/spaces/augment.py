@@ -11,7 +11,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from ...registry import TASK_UTILS
-from ..space import Condition, Decision
+from ..decision import Condition, Decision
 from .pipelines import place_policy, train_pipelines
 
 #: Operation -> (transform of mmpretrain, argument, least, most). Magnitudes

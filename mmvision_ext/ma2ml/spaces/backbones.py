@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Optional
 
 from ...registry import TASK_UTILS
-from ..space import Decision
+from ..decision import Decision
 from .pipelines import set_channels
 
 

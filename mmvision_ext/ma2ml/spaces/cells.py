@@ -5,8 +5,8 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from ...registry import TASK_UTILS
+from ..decision import Decision
 from ..networks.cell_arch import OPERATIONS, CellArch
-from ..space import Decision
 from .pipelines import set_channels
 
 _KINDS = ('normal', 'reduce')

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from ...registry import TASK_UTILS
-from ..space import Decision
+from ..decision import Decision
 
 
 def find_parent(cfg: Any, key: str) -> tuple[Any, Any]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Optional
 
 from ...registry import TASK_UTILS
+from ..decision import Condition, Decision
 from ..networks.mobile_arch import MobileArch
-from ..space import Condition, Decision
 from .pipelines import set_channels, set_image_size
 
 

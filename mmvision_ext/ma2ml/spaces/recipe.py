@@ -7,7 +7,7 @@ from typing import Any, Union
 from mmengine.config import ConfigDict
 
 from ...registry import TASK_UTILS
-from ..space import Decision
+from ..decision import Decision
 from .keys import set_key
 from .pipelines import short_name
 
