@@ -13,9 +13,10 @@ from pathlib import Path
 from ..datasets.toy_data import make_toy_data
 from .page import write_page
 from .predictions import Predictions, predict
+from .process import StepError
 from .summary import Result, clock, text_table
 from .tasks import TASKS, Task
-from .training import Record, TrainingError, train
+from .training import Record, train
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def run(out: Path, scale: Scale = FULL) -> Path:
         Path: The page.
 
     Raises:
-        TrainingError: If a training failed.
+        StepError: If a training failed.
         OSError: If the folder cannot be written.
     """
     begin = time.monotonic()
@@ -67,7 +68,7 @@ def run(out: Path, scale: Scale = FULL) -> Path:
     print('Training on them', flush=True)
     for task in TASKS:
         if not task.config_path.is_file():
-            raise TrainingError(f'{task.config_path} does not exist; the '
+            raise StepError(f'{task.config_path} does not exist; the '
                                 'quickstart runs from a checkout of the '
                                 'repository')
         start = _start_options(task, results)
@@ -130,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('interrupted; the next call starts over', file=sys.stderr)
         return 130
-    except (TrainingError, OSError) as error:
+    except (StepError, OSError) as error:
         print(f'quickstart.sh: {error}', file=sys.stderr)
         return 1
     return 0

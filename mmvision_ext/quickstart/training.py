@@ -2,25 +2,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .process import Progress, StepError, follow
 from .tasks import Task
 
 #: A line that mmengine logs while it trains by iterations.
 _PROGRESS = re.compile(
     r'Iter\(train\) *\[ *(?P<step>\d+)/(?P<total>\d+)\]'
     r'.*? eta: (?P<eta>[\d:]+).*? loss: (?P<loss>[\d.naif]+)')
-
-
-class TrainingError(RuntimeError):
-    """A training that ended with an error."""
 
 
 @dataclass
@@ -73,11 +67,10 @@ def train(task: Task,
         Record: What it left behind.
 
     Raises:
-        TrainingError: If the training failed; the message ends with the
+        StepError: If the training failed; the message ends with the
             last lines of the log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / 'train.log'
     command = [
         sys.executable, '-c',
         'import sys; from mmvision_ext.engine.launch import train; '
@@ -87,67 +80,16 @@ def train(task: Task,
     ]
     if options:
         command += ['--cfg-options', *options]
-    begin = time.monotonic()
-    status = _follow(task, command, log)
-    seconds = time.monotonic() - begin
-    if status:
-        tail = '\n'.join(
-            '    ' + line for line in log.read_text().splitlines()[-15:])
-        raise TrainingError(f'the training of {task.title} ended with status '
-                            f'{status}; the end of {log}:\n{tail}')
+    seconds = follow(f'the training of {task.title}', task.title, command,
+                     folder / 'train.log', _read_progress)
     return read_record(task, folder, seconds)
 
 
-def _follow(task: Task, command: list[str], log: Path) -> int:
-    """Run the command, keep its output, show the progress."""
-    progress = _Progress(f'  {task.title:<17}')
-    with open(log, 'w') as file, subprocess.Popen(
-            command,
-            # Waiting threads that spin make a busy machine far slower.
-            env={'OMP_WAIT_POLICY': 'PASSIVE', **os.environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors='replace') as process:
-        try:
-            for line in process.stdout or ():
-                file.write(line)
-                match = _PROGRESS.search(line)
-                if match:
-                    progress.show(match)
-        except KeyboardInterrupt:
-            # The child got the signal too; give it time to end by itself.
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
-        finally:
-            progress.end()
-    return process.returncode
-
-
-class _Progress:
-    """One line that is rewritten on a terminal, a few lines elsewhere."""
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.rewrite = sys.stdout.isatty()
-        self.quarter = -1
-
-    def show(self, match: re.Match) -> None:
-        step, total = int(match['step']), int(match['total'])
-        text = (f'{self.label} {step:>4}/{total}  loss {match["loss"]}  '
-                f'eta {match["eta"]}')
-        if self.rewrite:
-            print(f'\r{text}\x1b[K', end='', flush=True)
-        elif 4 * step // total > self.quarter:
-            self.quarter = 4 * step // total
-            print(text, flush=True)
-
-    def end(self) -> None:
-        if self.rewrite:
-            print(flush=True)
+def _read_progress(line: str) -> Progress | None:
+    match = _PROGRESS.search(line)
+    return match and Progress(
+        int(match['step']), int(match['total']),
+        f'loss {match["loss"]}  eta {match["eta"]}')
 
 
 def read_record(task: Task, folder: Path, seconds: float) -> Record:
@@ -162,21 +104,21 @@ def read_record(task: Task, folder: Path, seconds: float) -> Record:
         Record: What was found, of the last run if there are several.
 
     Raises:
-        TrainingError: If the run has no scalars, no checkpoint, or fewer
+        StepError: If the run has no scalars, no checkpoint, or fewer
             than two rows of the metrics: a validation before and one after,
             or of pre-training losses.
     """
     runs = sorted(folder.glob('*/vis_data/scalars.json'))
     pointer = folder / 'last_checkpoint'
     if not runs or not pointer.is_file():
-        raise TrainingError(f'{folder} holds no finished training')
+        raise StepError(f'{folder} holds no finished training')
     lines = runs[-1].read_text().splitlines()
     rows = [json.loads(line) for line in lines if line.strip()]
     train_rows = [row for row in rows if 'loss' in row]
     # Of pre-training the rows with metrics are those with losses.
     found = [row for row in rows if set(task.metrics) <= set(row)]
     if not train_rows or len(found) < 2:
-        raise TrainingError(
+        raise StepError(
             f'{runs[-1]} has {len(train_rows)} rows of losses and '
             f'{len(found)} of {", ".join(task.metrics)}; expected a loss '
             'and each metric before and after')

@@ -20,6 +20,7 @@ from mmvision_ext.quickstart.pictures import (  # noqa: E402
     objects_svg,
 )
 from mmvision_ext.quickstart.predictions import Objects  # noqa: E402
+from mmvision_ext.quickstart.process import StepError  # noqa: E402
 from mmvision_ext.quickstart.summary import (  # noqa: E402
     clock,
     figure,
@@ -28,7 +29,6 @@ from mmvision_ext.quickstart.summary import (  # noqa: E402
 from mmvision_ext.quickstart.tasks import TASKS  # noqa: E402
 from mmvision_ext.quickstart.training import (  # noqa: E402
     _PROGRESS,
-    TrainingError,
     read_record,
     train,
 )
@@ -161,12 +161,12 @@ def test_record_of_a_pretraining(tmp_path):
 def test_run_without_second_validation_is_refused(tmp_path):
     _write_run(tmp_path, [{'accuracy/top1': 20.0, 'step': 0},
                           {'loss': 2.5, 'step': 5}])
-    with pytest.raises(TrainingError, match='1 rows of losses and 1 of acc'):
+    with pytest.raises(StepError, match='1 rows of losses and 1 of acc'):
         read_record(TASKS[0], tmp_path, 1.)
 
 
 def test_failed_training_shows_the_end_of_its_log(tmp_path):
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(StepError) as caught:
         train(TASKS[0], tmp_path / 'no data', tmp_path / 'work')
     assert 'ended with status 2' in str(caught.value)
     assert re.search(r'no data.*does not exist', str(caught.value))
