@@ -14,6 +14,7 @@ from ..datasets.toy_data import make_toy_data
 from .page import write_page
 from .predictions import Predictions, predict
 from .process import StepError
+from .search import Amount, prepare_search, search, search_line
 from .summary import Result, clock, text_table
 from .tasks import TASKS, Task
 from .training import Record, train
@@ -28,11 +29,13 @@ class Scale:
         val (int): Images for validation, each layout.
         options (tuple[str, ...]): Changes to every config.
         examples (int): Images shown of each task but classification.
+        search (Amount): How much the search does.
     """
     train: int = 400
     val: int = 60
     options: tuple[str, ...] = ()
     examples: int = 4
+    search: Amount = Amount()
 
 
 FULL = Scale()
@@ -43,11 +46,16 @@ FAST = Scale(
              'train_dataloader.batch_size=2',
              'default_hooks.logger.interval=1',
              'default_hooks.checkpoint.interval=2'),
-    examples=2)
+    examples=2,
+    search=Amount(
+        trials=3, train=12, val=6,
+        options=('max_epochs=1', 'train_cfg.max_epochs=1',
+                 'train_dataloader.batch_size=6',
+                 'search.sampler.warmup=2')))
 
 
 def run(out: Path, scale: Scale = FULL) -> Path:
-    """Make data, train every task, print the table, write the page.
+    """Make data, train every task, search, print the table, write the page.
 
     Args:
         out (Path): Where everything goes; what an earlier call left there
@@ -58,12 +66,13 @@ def run(out: Path, scale: Scale = FULL) -> Path:
         Path: The page.
 
     Raises:
-        StepError: If a training failed.
+        StepError: If a training or the search failed.
         OSError: If the folder cannot be written.
     """
     begin = time.monotonic()
     print('Generating images', flush=True)
     data = make_toy_data(out / 'data', train=scale.train, val=scale.val)
+    searches = prepare_search(out, scale.search)
     results: list[Result] = []
     print('Training on them', flush=True)
     for task in TASKS:
@@ -77,9 +86,11 @@ def run(out: Path, scale: Scale = FULL) -> Path:
         results.append(
             Result(record, _predict_quietly(record, count),
                    (scale.train, scale.val)[:1 + task.validated]))
+    print('Searching' if searches else search_line(None), flush=True)
+    found = search(out, scale.search) if searches else None
     page = out / 'index.html'
-    write_page(page, results, time.monotonic() - begin)
-    print(f'\n{text_table(results)}\n\n'
+    write_page(page, results, found, time.monotonic() - begin)
+    print(f'\n{text_table(results)}\n\n{search_line(found)}\n\n'
           f'{clock(time.monotonic() - begin)} minutes in all; the page with '
           f'curves and pictures:\n  {page.resolve()}')
     return page
@@ -118,13 +129,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog='quickstart.sh',
         description='Train vHeat on generated images as a classifier, in '
         'Mask R-CNN and in UPerNet, pre-train iTPN on them and train it in '
-        'Mask R-CNN, and write a page about it.')
+        'Mask R-CNN, search a pipeline with MA2ML, and write a page about '
+        'it.')
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/quickstart'),
         metavar='DIR', help='where everything goes (default: %(default)s)')
     parser.add_argument(
         '--fast', action='store_true',
-        help='two iterations a task, only to see that every part runs')
+        help='two iterations a task and three trials, only to see that every '
+        'part runs')
     args = parser.parse_args(argv)
     try:
         run(args.out.expanduser(), FAST if args.fast else FULL)

@@ -1,4 +1,4 @@
-"""The page of the quickstart: one HTML file that needs no other."""
+"""The page of the quickstart: one HTML file that loads no other."""
 from __future__ import annotations
 
 import platform
@@ -15,6 +15,8 @@ from .heat import heat_section
 from .pictures import img, label_map, objects_svg
 from .predictions import Example
 from .pyramid import pretraining_section, pyramid_section
+from .search import Found, search_line
+from .search_section import search_section
 from .summary import (
     HEADER,
     Result,
@@ -31,19 +33,21 @@ _REPORTED = ('torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
              'mmcv-lite', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
 
 
-def write_page(path: Path, results: Sequence[Result], seconds: float) -> None:
+def write_page(path: Path, results: Sequence[Result], found: Found | None,
+               seconds: float) -> None:
     """Write the page.
 
     Args:
         path (Path): The file.
         results (Sequence[Result]): A result a task, in the order of
             ``TASKS``.
+        found (Found, optional): The search; None if it was left out.
         seconds (float): Time of the whole quickstart so far.
     """
     style = Path(__file__).with_name('page.css').read_text('utf-8')
     by_name = {result.record.task.name: result for result in results}
     body = ''.join([
-        _head(results, seconds),
+        _head(results, found, seconds),
         _curves(results),
         _classification(by_name['classification']),
         _detection(by_name['detection']),
@@ -53,18 +57,36 @@ def write_page(path: Path, results: Sequence[Result], seconds: float) -> None:
         _detection(by_name['itpn-detection']),
         pyramid_section(by_name['itpn-pretraining'].predictions,
                         by_name['itpn-detection'].predictions),
+        search_section(found),
         _next_steps(),
-        _footer(results),
+        _footer(results, found),
     ])
     path.write_text(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, '
-        'initial-scale=1"><title>vHeat and iTPN quickstart</title>'
+        'initial-scale=1"><title>vHeat, iTPN and MA2ML quickstart</title>'
         f'<style>{style}</style></head><body><div class="band"></div>'
         f'<main>{body}</main></body></html>\n', 'utf-8')
 
 
-def _head(results: Sequence[Result], seconds: float) -> str:
+def _head(results: Sequence[Result], found: Found | None, seconds: float
+          ) -> str:
+    searched = '' if found is None else (
+        'MA2ML searched augmentation, network and recipe of a small '
+        'classifier together. ')
+    return (
+        '<header><h1>vHeat, iTPN and MA2ML on generated shapes</h1>'
+        '<p class="soft">vHeat-nano was trained from scratch as a '
+        'classifier, in Mask R-CNN and in UPerNet. iTPN-nano was pre-trained '
+        'on images without labels, together with its pyramid, and both then '
+        f'went into a Mask R-CNN. {searched}The images were generated for '
+        'the purpose; configs and loops are of the kind that serves '
+        'ImageNet, COCO and ADE20K. All of it took '
+        f'{clock(seconds)} minutes on {_device()}.</p></header>'
+        f'{_summary(results)}')
+
+
+def _summary(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         record = result.record
@@ -81,13 +103,6 @@ def _head(results: Sequence[Result], seconds: float) -> str:
         f'<th scope="col"{_number(i)}>{name.capitalize()}</th>'
         for i, name in enumerate(HEADER))
     return (
-        '<header><h1>vHeat and iTPN learn to see shapes</h1><p class="soft">'
-        'vHeat-nano was trained from scratch as a classifier, in Mask R-CNN '
-        'and in UPerNet. iTPN-nano was pre-trained on images without labels, '
-        'together with its pyramid, and both then went into a Mask R-CNN. '
-        'The images were generated for the purpose; configs and loops are '
-        'of the kind that serves ImageNet, COCO and ADE20K. All of it took '
-        f'{clock(seconds)} minutes on {_device()}.</p></header>'
         '<div class="scroll">'
         f'<table class="summary"><thead><tr>{heads}</tr></thead><tbody>'
         f'{"".join(rows)}</tbody></table></div><p class="soft">Images: for '
@@ -191,8 +206,8 @@ def _segmentation(result: Result) -> str:
 def _next_steps() -> str:
     return (
         '<section><h2>Where to go from here</h2><p>With data of your own in '
-        "one of the usual layouts, the same tasks, and iTPN's pre-training "
-        'on any folder of images:</p><pre><code>'
+        "one of the usual layouts, the same tasks, iTPN's pre-training on "
+        'any folder of images, and a search:</p><pre><code>'
         'python tools/train.py configs/vheat/vheat-tiny_16xb128_in1k.py '
         '--data-root IMAGENET\n'
         'bash tools/dist_train.sh configs/vheat/maskrcnn_vheat_tiny_1x_coco'
@@ -200,19 +215,22 @@ def _next_steps() -> str:
         'bash tools/dist_train.sh configs/vheat/upernet_vheat_ade20k.py 8 '
         '--data-root ADE20K\n'
         'python tools/train.py configs/itpn/itpn-nano_pretrain_pixel-mfm.py '
-        '--data-root FOLDER</code></pre><p>The README tells which commands '
-        'and options there are, and how released weights are used.</p>'
-        '</section>')
+        '--data-root FOLDER\n'
+        'python tools/ma2ml_search.py configs/ma2ml/imagenet_600m.py '
+        '--data-root IMAGENET --workers 8</code></pre><p>The README '
+        'tells which commands and options there are, and how released '
+        'weights are used.</p></section>')
 
 
-def _footer(results: Sequence[Result]) -> str:
+def _footer(results: Sequence[Result], found: Found | None) -> str:
     versions = []
     for name in _REPORTED:
         try:
             versions.append(f'{name} {metadata.version(name)}')
         except metadata.PackageNotFoundError:
             continue
-    table = escape(text_table(results)).replace('--', '&#45;&#45;')
+    lines = f'{text_table(results)}\n{search_line(found)}'
+    table = escape(lines).replace('--', '&#45;&#45;')
     return (f'<!--\n{table}\n--><footer>Made by <code>bash '
             f'tools/quickstart.sh</code> with Python '
             f'{platform.python_version()}, {", ".join(versions)}; seed 0.'

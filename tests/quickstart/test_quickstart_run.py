@@ -38,8 +38,12 @@ def test_fast_quickstart(tmp_path, capsys):
 
     page = (out / 'index.html').read_text('utf-8')
     assert str(out / 'index.html') in printed
-    # One file that needs no other.
-    assert not re.search(r'(src|href)="(?!data:)|@import|url\(', page)
+    # One file that loads no other, and leads to one.
+    assert not re.search(r'@import|url\(', page)
+    assert re.findall('(?:src|href)="(?!data:)([^"]*)"', page) == [
+        'search/report.html'
+    ]
+    _check_search(out, printed, page)
     assert page.count('<figcaption><span class="verdict') == 6
     assert page.count('class="curve"') == 5
     assert page.count('heat of stage') == 4 * 5
@@ -52,6 +56,22 @@ def test_fast_quickstart(tmp_path, capsys):
     assert page.count('of the pixels right') == 2
     for tag in ('section', 'figure', 'table', 'svg', 'div'):
         assert page.count(f'<{tag}') == page.count(f'</{tag}>'), tag
+
+
+def _check_search(out, printed, page):
+    """Three trials of two iterations; a config that reads the images."""
+    front = json.loads((out / 'search' / 'pareto.json').read_text())
+    best = max(row['value'] for row in front)
+    assert f'best of 3 trials top-1 {best:.1f} %' in printed
+    assert f'<td class="metric"><b>{best:.1f} %</b></td>' in page
+    assert (out / 'search' / 'report.html').is_file()
+    config = (out / 'search' / 'best_config.py').read_text('utf-8')
+    assert f"data_root = '{out / 'data-search' / 'imagenet'}'" in config
+    for number in range(3):
+        scalars = next((out / 'search' / 'trials' / f'{number:05d}').glob(
+            '**/vis_data/scalars.json'))
+        rows = [json.loads(line) for line in open(scalars)]
+        assert [r['step'] for r in rows if 'accuracy/top1' in r] == [1]
 
 
 def test_second_call_replaces_the_data_only_if_it_made_it(tmp_path, capsys):
