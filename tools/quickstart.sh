@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up and generates images; trains vHeat on them as a classifier, in Mask
-# R-CNN and in UPerNet, pre-trains iTPN and trains it in Mask R-CNN; prints a
-# table and writes a page with pictures.
+# R-CNN and in UPerNet, pre-trains iTPN and trains it in Mask R-CNN, searches
+# the pipeline of a small classifier with MA2ML; prints a table and writes a
+# page with pictures.
 #
 #     bash tools/quickstart.sh [--out DIR] [--fast]
 set -euo pipefail
