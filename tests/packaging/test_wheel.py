@@ -61,4 +61,5 @@ def test_metadata_requires_neither_stack(wheel):
     hard = [r for r in meta.get_all('Requires-Dist') if 'extra' not in r]
     assert sorted(hard) == ['numpy', 'safetensors', 'torch>=2.1']
     assert set(meta.get_all('Provides-Extra')) == {
-        'onedl', 'openmmlab', 'search', 'ray', 'slurm', 'dev'}
+        'onedl', 'openmmlab', 'search', 'ray', 'slurm', 'benchmark',
+        'dev'}
