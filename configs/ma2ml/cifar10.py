@@ -72,7 +72,8 @@ search = dict(
     evaluator=dict(
         type='proxy', epochs=0.25, options={'train_cfg.val_interval': 2}),
     pruner=dict(type='median'),
-    trials=60,
+    # Time ends it, not this.
+    trials=200,
     timeout=1800,
     trial_timeout=300,
     workers=2)
