@@ -1,4 +1,5 @@
 """What the user sees of a search while it runs."""
+import statistics
 import sys
 import time
 from typing import Any, Optional, Protocol
@@ -156,16 +157,16 @@ class Display:
         limit = None if self.end is None else max(0., self.end - now)
         if not self._seconds:
             return limit
-        mean = sum(self._seconds) / len(self._seconds)
-        guess = mean * max(0, self.total - self.done) / self.workers
+        usual = statistics.median(self._seconds)
+        guess = usual * max(0, self.total - self.done) / self.workers
         return guess if limit is None else min(guess, limit)
 
     def _count(self, trial: FrozenTrial) -> None:
         self.done += 1
         self.failed += trial.state == TrialState.FAIL
-        if trial.user_attrs.get('reused_from') is None and \
-                trial.user_attrs.get('seconds') is not None:
-            self._seconds.append(trial.user_attrs['seconds'])
+        if trial.user_attrs.get('reused_from') is None and trial.duration:
+            # with the start of its process, which its own clock leaves out
+            self._seconds.append(trial.duration.total_seconds())
         if trial.state == TrialState.COMPLETE and (
                 self.best is None or self.sign * trial.value
                 > self.sign * self.best.value):

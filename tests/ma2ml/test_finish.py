@@ -1,5 +1,6 @@
 """What a search ends with, and what is seen of it on the way."""
 import json
+from datetime import timedelta
 
 import optuna
 import pytest
@@ -152,23 +153,27 @@ def test_a_storage_that_is_away_for_a_moment_is_waited_for(monkeypatch):
     assert pauses[2:] == [1., 2., 4., 8., 16.]
 
 
-def finished(value=None, **attrs):
-    return create_trial(
+def finished(value=None, took=0., **attrs):
+    """A trial that took so many seconds, start of its process included."""
+    trial = create_trial(
         state=TrialState.FAIL if value is None else TrialState.COMPLETE,
         value=value, params=dict(x=0), user_attrs=attrs,
         distributions=dict(x=IntDistribution(0, 3)))
+    trial.datetime_start = trial.datetime_complete - timedelta(seconds=took)
+    return trial
 
 
 def test_the_display_tells_best_failures_and_time_left(capsys):
     study = optuna.create_study(direction='minimize')
     study.add_trials([
-        finished(0.5, flops=412.3e6, seconds=30.),
-        finished(seconds=90., failure={'class': 'oom', 'message': 'full'}),
-        finished(0.7, flops=2e6, seconds=60.),
-        finished(0.7, reused_from=2, seconds=0.)])
+        finished(0.5, 40., flops=412.3e6, seconds=30.),
+        finished(None, 3600., seconds=90.,
+                 failure={'class': 'oom', 'message': 'full'}),
+        finished(0.7, 60., flops=2e6, seconds=50.),
+        finished(0.7, 1., reused_from=2, seconds=0.)])
     display = Display(10, 'loss', False, workers=2, terminal=False)
     display.load(study)
-    # Six trials of a minute, two at once.
+    # Six trials, usually of a minute, two at once.
     assert display.time_left() == 180.
     assert display.summary() == (
         '4/10, best 0.5 (trial 0), 412.3 MFLOPs, 1 failed, left 0:03:00')
@@ -182,7 +187,7 @@ def test_the_display_tells_best_failures_and_time_left(capsys):
 def test_the_bar_is_drawn_on_a_terminal(capsys):
     display = Display(2, 'acc', True, workers=1, terminal=True)
     study = optuna.create_study()
-    study.add_trial(finished(0.25, seconds=3.))
+    study.add_trial(finished(0.25, 3., seconds=2.))
     display.load(study)
     display.line('a line')
     display.tick(study, 1)
