@@ -7,7 +7,8 @@ Command:  bash tools/quickstart.sh
 Metric:   loss_pixel (no published figure)
 Source:   recipe of our own, sized for a minute
 Hardware: 2 CPU cores, no GPU
-Status:   not run
+Status:   measured here: loss_pixel 1.04 to .74, in 1:15 minutes, on 400
+          images (torch 2.11.0, onedl stack, seed 0)
 """
 _base_ = '../itpn/itpn-nano_pretrain_pixel-mfm.py'
 custom_imports = dict(
