@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,18 @@ def test_methods_repeat_nothing_and_keep_the_limit(folder, name):
     assert np.diff(run.regrets).max() <= 0
     again = play(table, METHODS[name](table, 0, 8), 0, trials, 8)
     assert again.regrets == run.regrets
+
+
+@pytest.mark.parametrize('name', ['ma2ml', 'tpe', 'gp', 'evolution-20'])
+def test_a_table_that_is_exhausted_is_repeated(folder, name):
+    table = read_table(folder / 'net.npz')
+    allowed = np.sort(table.flops.ravel())[11]
+    table = replace(table, limit=allowed)
+    few = int((table.flops <= allowed).sum())
+    assert 12 <= few < 20
+    run = play(table, METHODS[name](table, 0, 8), 0, few + 3, 8)
+    assert (run.repeats, run.violations) == (3, 0)
+    assert len(shared_warmup(table, 0, few + 3)) == few + 3
 
 
 def test_evolution_replaces_the_oldest(folder):

@@ -5,7 +5,7 @@ from typing import Optional, Protocol
 
 import numpy as np
 
-from ..proposal import Action, Gate, balanced
+from ..proposal import TRIES, Action, Gate, balanced, nearby, uniform
 from .tables import Table
 
 
@@ -55,9 +55,10 @@ def shared_warmup(table: Table, seed: int, trials: int) -> list[Action]:
                 lambda values: table.allows(table.space.encode(values)))
     found: list[Action] = []
     while len(found) < trials:
-        action = balanced(table.space, gate, found, rng)
-        if action is not None:
-            found.append(action)
+        found.append(
+            balanced(table.space, gate, found, rng)
+            or nearby(table.space, gate, set(found),
+                      uniform(table.space, TRIES, rng), rng))
     return found
 
 

@@ -15,7 +15,7 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from ..proposal import Action, one_changed, uniform
+from ..proposal import TRIES, Action, one_changed, uniform
 from .methods import Unrepeated
 from .tables import Table
 
@@ -133,15 +133,20 @@ class Study(Unrepeated):
                 for name in names}
 
     def neighbours(self) -> np.ndarray:
-        """Untried: one decision away from the best trials, and draws."""
+        """One decision away from the best trials, and draws.
+
+        Untried ones alone, unless none is found: then all, of which
+        :meth:`check` takes what may be repeated.
+        """
         best = sorted(self.log, key=self.log.get, reverse=True)[:_PARENTS]
-        while True:
+        for _ in range(TRIES):
             rows = np.concatenate([
                 *(one_changed(self.space, one, self.rng) for one in best),
                 uniform(self.space, _DRAWS, self.rng)])
             free = self.untried(rows)
             if free.any():
                 return rows[free]
+        return rows
 
     def untried(self, rows: np.ndarray) -> np.ndarray:
         """Which of some candidates are new and within the limit."""
