@@ -1,15 +1,23 @@
 """What came of all runs: a file of records, a table, a plot."""
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from .statistics import mean_interval, sign_flip_p
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
 #: Numbers of trials at which methods are compared.
 BUDGETS = (25, 50, 100, 200, 300)
+
+#: Panels of the plot side by side, at most.
+_COLUMNS = 3
 
 Record = dict[str, Any]
 
@@ -150,7 +158,7 @@ def _cell(found: Optional[dict[str, float]]) -> str:
 
 
 def plot(results: Results, methods: Sequence[str], path: Path) -> None:
-    """Draw mean regret over trials, one panel a table.
+    """Draw mean regret over trials with standard errors, a panel a table.
 
     Args:
         results (Results): The records.
@@ -163,26 +171,45 @@ def plot(results: Results, methods: Sequence[str], path: Path) -> None:
     # the same records give the same file
     matplotlib.rcParams['svg.hashsalt'] = 'ma2ml'
     tables = results.tables()
+    rows = math.ceil(len(tables) / _COLUMNS)
+    columns = min(len(tables), _COLUMNS)
     figure, axes = pyplot.subplots(
-        1, len(tables), figsize=(4.2 * len(tables), 3.6), squeeze=False)
-    colours = matplotlib.colormaps['tab10'].colors
-    for axis, table in zip(axes[0], tables):
-        for colour, method in zip(colours, methods):
-            runs = results.runs(table, method)
-            if not runs:
-                continue
-            curves = np.array([r['regrets'] for r in runs.values()])
-            mean = curves.mean(0)
-            error = curves.std(0) / len(curves)**0.5
-            trials = np.arange(1, len(mean) + 1)
-            axis.plot(trials, mean, label=method, color=colour, lw=1.4)
-            axis.fill_between(trials, mean - error, mean + error,
-                              color=colour, alpha=0.15, lw=0)
-        axis.set(title=table, xlabel='trials', yscale='log')
-        axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel('mean regret of the incumbent')
-    axes[0, -1].legend(fontsize=7)
-    figure.tight_layout()
+        rows, columns, figsize=(4.2 * columns, 3.4 * rows + 0.6),
+        squeeze=False, layout='constrained')
+    lines: dict[str, Any] = {}
+    for axis, table in zip(axes.flat, tables):
+        lines.update(_panel(axis, results, methods, table))
+    for axis in list(axes.flat)[len(tables):]:
+        axis.remove()
+    figure.supylabel('mean regret of the incumbent', fontsize=10)
+    names = [name for name in methods if name in lines]
+    figure.legend([lines[name] for name in names], names, fontsize=8,
+                  ncols=len(names), loc='outside lower center')
     metadata = dict(Date=None) if path.suffix == '.svg' else None
     figure.savefig(path, dpi=110, metadata=metadata)
     pyplot.close(figure)
+
+
+def _panel(axis: 'Axes', results: Results, methods: Sequence[str],
+           table: str) -> dict[str, 'Line2D']:
+    """Draw one table; its lines by method."""
+    import matplotlib
+    colours = matplotlib.colormaps['tab10'].colors
+    lines, lowest = {}, math.inf
+    for colour, method in zip(colours, methods):
+        runs = results.runs(table, method)
+        if not runs:
+            continue
+        curves = np.array([r['regrets'] for r in runs.values()])
+        mean = curves.mean(0)
+        error = curves.std(0) / len(curves)**0.5
+        trials = np.arange(1, len(mean) + 1)
+        lines[method], = axis.plot(trials, mean, color=colour, lw=1.4)
+        axis.fill_between(trials, mean - error, mean + error,
+                          color=colour, alpha=0.15, lw=0)
+        lowest = min([lowest, *mean[mean > 0]])
+    axis.set(title=table, xlabel='trials', yscale='log')
+    if math.isfinite(lowest):
+        axis.set_ylim(bottom=lowest / 2)
+    axis.grid(alpha=0.3)
+    return lines
