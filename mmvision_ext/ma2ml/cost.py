@@ -84,7 +84,11 @@ class ConfigCost:
                shape: tuple[int, ...]) -> Cost:
         from mmengine.registry import init_default_scope
         init_default_scope(cfg.get('default_scope') or 'mmengine')
-        model = _build(cfg['model'])
+        config = dict(cfg['model'])
+        if 'augments' in (config.get('train_cfg') or {}):
+            # Mixing images counts for nothing and would fill the log.
+            del config['train_cfg']
+        model = _build(config)
         found = count_complexity(_Forward(model), shape[1:], shape[0])
         return Cost(found.macs, found.params)
 

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmvision_ext.compat import adapt_config_for_cpu
 from mmvision_ext.datasets import make_toy_data
 from mmvision_ext.engine.data_root import replace_data_root
+from mmvision_ext.ma2ml import cost as cost_module
 from mmvision_ext.ma2ml.cost import ConfigCost, image_shape
 from mmvision_ext.ma2ml.spaces import analytic_flops
 from mmvision_ext.ma2ml.spec import candidate_config, read_search
@@ -171,3 +172,20 @@ def test_a_proxy_shortens_warm_up_and_schedule(share, expected):
     shorten(cfg, share)
     assert cfg.train_cfg.max_epochs == expected[-1][2]
     assert [(s.type, s.begin, s.end) for s in cfg.param_scheduler] == expected
+
+
+def test_mixing_images_costs_nothing(monkeypatch):
+    built = []
+    build = cost_module._build
+    monkeypatch.setattr(
+        cost_module, '_build',
+        lambda config: built.append(config) or build(config))
+    spec = read_search(REPO / 'configs/ma2ml/cifar10.py')
+    spec.load_base()
+    values = spec.space.sample(np.random.default_rng(0))
+    plain, mixed = (
+        ConfigCost((3, 32, 32))(candidate_config(
+            spec, {**values, 'hpo.mixup': mixup})) for mixup in (0., 0.2))
+    assert plain == mixed
+    # Its preprocessor would say so of every candidate.
+    assert 'augments' not in str(built[-1])
