@@ -11,7 +11,9 @@ Command:  python tools/ma2ml_search.py configs/ma2ml/cifar10.py
 Metric:   top-1 (no published figure)
 Source:   search of our own
 Hardware: 2 CPU cores, no GPU, a trial each
-Status:   not run
+Status:   measured here: top-1 66.0 of the found pipeline, trained for 12
+          epochs, against 60.8 of the default and 63.8 by random search, means
+          of three seeds (docs/results.md)
 """
 search = dict(
     base_config='_base_/searchable-mobilenet_cifar10.py',

@@ -9,7 +9,8 @@ Command:  python tools/train.py
 Metric:   top-1 (no published figure)
 Source:   recipe of our own
 Hardware: 1 CPU core, no GPU
-Status:   not run
+Status:   measured here: top-1 60.8 after 12 of the 24 epochs, mean of three
+          seeds (docs/results.md)
 """
 _base_ = '../../_base_/default_runtime_cls.py'
 custom_imports = dict(imports=['mmvision_ext'], allow_failed_imports=False)
