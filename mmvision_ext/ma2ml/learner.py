@@ -232,7 +232,9 @@ class MA2MLLearner:
         best = best.clamp(min=0)
         _, others = counterfactual_values(
             critic.value, self.agents, best, self.settings.alternatives, rng)
-        weights = others.std(2, correction=0).mean(0).numpy() + 1e-9
+        # double precision: single may sum up to more than 1 as shares
+        weights = others.double().std(
+            2, correction=0).mean(0).numpy() + 1e-9
         shares = rng.multinomial(MOVES, weights / weights.sum())
         moved = []
         for name, share in zip(self.agents.names, shares):
