@@ -51,8 +51,7 @@ def shared_warmup(table: Table, seed: int, trials: int) -> list[Action]:
         come up equally often, within the limit.
     """
     rng = np.random.default_rng([seed, 10])
-    gate = Gate(table.space,
-                lambda values: table.allows(table.space.encode(values)))
+    gate = Gate(table.space, table.feasible)
     found: list[Action] = []
     while len(found) < trials:
         found.append(

@@ -30,11 +30,9 @@ class Learner:
                  **changes: Any) -> None:
         if warmup and preset != 'lite':
             changes['warmup'] = warmup
-        space = table.space
         self._learner = MA2MLLearner(
-            space, seed, settings(preset, **changes),
-            None if table.limit is None else
-            lambda values: table.allows(space.encode(values)))
+            table.space, seed, settings(preset, **changes),
+            None if table.limit is None else table.feasible)
 
     def ask(self) -> Action:
         """See :class:`Method`."""
@@ -57,9 +55,7 @@ class Unrepeated:
     def __init__(self, table: Table, seed: int, warmup: int) -> None:
         self.space: SearchSpace = table.space
         self.rng = np.random.default_rng([seed, 12])
-        self.gate = Gate(
-            self.space,
-            lambda values: table.allows(self.space.encode(values)))
+        self.gate = Gate(self.space, table.feasible)
         self.log: dict[Action, float] = {}
 
     def tell(self, action: Action, reward: float) -> None:

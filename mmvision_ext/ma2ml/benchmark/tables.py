@@ -54,6 +54,10 @@ class Table:
         """Whether a candidate is within the limit."""
         return self.limit is None or bool(self.flops[action] <= self.limit)
 
+    def feasible(self, values: dict[str, Any]) -> bool:
+        """Whether a candidate that is not encoded is within the limit."""
+        return self.allows(self.space.encode(values))
+
     def regret(self, action: Action) -> float:
         """Mean reward of the best allowed candidate minus that of this."""
         return self._best - float(self.rewards[action].mean())
