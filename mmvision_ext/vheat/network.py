@@ -7,7 +7,8 @@ import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
-from ..ops import TABLE_RULES, DropPath, resize_table
+from ..ops import TABLE_RULES, DropPath, fused_mlp, resize_table
+from ..ops.fused import is_plain, norm_of
 from .arch import VHeatArch, resolve_arch
 from .decay_cache import DecayCache
 from .operator import HeatConduction2d
@@ -82,6 +83,10 @@ class Mlp(nn.Module):
         """(..., C) to (..., C)."""
         return self.fc2(F.gelu(self.fc1(x)))
 
+    def weights(self) -> Tuple[Tensor, ...]:
+        """Weight and bias of the first layer and of the second."""
+        return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
+
 
 class HeatBlock(nn.Module):
     """Heat conduction and MLP, each a residual branch.
@@ -117,6 +122,9 @@ class HeatBlock(nn.Module):
 
     def forward(self, x: Tensor, freq_embed: Tensor) -> Tensor:
         """(B, H, W, C) and a table (R_h, R_w, C) to (B, H, W, C)."""
+        if is_plain(self.norm1, self.norm2, self.mlp.fc1, self.mlp.fc2) \
+                and self.op.can_fuse():
+            return self._fused(x, freq_embed)
         if self.post_norm:
             y = self.norm1(self.op.mix(x, freq_embed))
         else:
@@ -127,6 +135,20 @@ class HeatBlock(nn.Module):
         else:
             y = self.mlp(self.norm2(x))
         return x + self._scale(y, self.gamma2)
+
+    def _fused(self, x: Tensor, freq_embed: Tensor) -> Tensor:
+        norms = norm_of(self.norm1), norm_of(self.norm2)
+        drops = self.training and self.drop_path.drop_prob > 0.
+        for i, gamma in enumerate((self.gamma1, self.gamma2)):
+            pre, post = (None, norms[i]) if self.post_norm else (
+                norms[i], None)
+            added = None if drops else x
+            if i == 0:
+                y = self.op.fused(x, freq_embed, pre, post, gamma, added)
+            else:
+                y = fused_mlp(x, self.mlp.weights(), pre, post, gamma, added)
+            x = x + self.drop_path(y) if drops else y
+        return x
 
     def _scale(self, y: Tensor, gamma: Optional[Tensor]) -> Tensor:
         return self.drop_path(y if gamma is None else y * gamma)
