@@ -7,20 +7,19 @@ transform along a row, the decay and the way back are done for some rows at a
 time while they are in the cache.
 """
 
-from typing import Any, Iterator, List, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .dct import dct_basis
+from .gemm import product
 
 #: Below this side the products are too small to be worth the additions.
-MIN_SIDE = 32
+MIN_SIDE = 24
 _CHUNK_BYTES = 1 << 20
-
-#: Indices of a chunk: images from a to b, rows of a parity from c to d.
-_Chunk = Tuple[int, int, int, int]
 
 
 def can_fold(x: Tensor) -> bool:
@@ -58,7 +57,7 @@ class _Conduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, decay: Tensor) -> Tensor:
         out, spectrum = _conduct(x, decay, keep=ctx.needs_input_grad[1])
-        ctx.save_for_backward(decay, *spectrum)
+        ctx.save_for_backward(decay, spectrum)
         return out
 
     @staticmethod
@@ -66,119 +65,120 @@ class _Conduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
         # The operator is its own transpose, and the decay's gradient is the
         # product of the spectra of what came in and of what comes back.
-        decay, *spectrum = ctx.saved_tensors
-        ddecay = torch.zeros_like(decay) if spectrum else None
+        decay, spectrum = ctx.saved_tensors
+        ddecay = None if spectrum is None else torch.zeros_like(decay)
         return _conduct(grad, decay, spectrum, ddecay)[0], ddecay
 
 
-def _halves(length: int, like: Tensor) -> Tuple[Tensor, Tensor]:
-    basis = dct_basis(length, like.dtype, like.device)
-    # (N, N) -> (ceil(N/2), ceil(N/2)) and (floor(N/2), floor(N/2))
-    even = basis[0::2, :length - length // 2]
-    return even.contiguous(), basis[1::2, :length // 2].contiguous()
+@lru_cache(maxsize=64)
+def _halves(length: int, dtype: torch.dtype) -> Tuple[Tuple[Tensor, ...], ...]:
+    """Even and odd half of a basis, each with its transpose."""
+    with torch.inference_mode(False), torch.no_grad():
+        basis = dct_basis(length, dtype)
+        # (N, N) -> (ceil(N/2), ceil(N/2)) and (floor(N/2), floor(N/2))
+        halves = (basis[0::2, :length - length // 2],
+                  basis[1::2, :length // 2])
+        return tuple((t.contiguous(), t.t().contiguous()) for t in halves)
 
 
 def _fold(x: Tensor) -> Tuple[Tensor, Tensor]:
-    """Sum and difference of the two halves of axis 1, the second flipped."""
-    length = x.shape[1]
+    """Sum and difference of the halves of axis 0, the second turned round.
+
+    Args:
+        x (Tensor): Shape (N, ...).
+
+    Returns:
+        tuple[Tensor, Tensor]: Shapes (ceil(N/2), M) and (floor(N/2), M).
+    """
+    length = x.shape[0]
     half = length // 2
-    first, last = x[:, :half], x[:, length - half:].flip(1)
-    difference = first - last
-    if length % 2 == 0:
-        return last.add_(first), difference
-    total = x.new_empty((x.shape[0], half + 1, *x.shape[2:]))
-    torch.add(first, last, out=total[:, :half])
-    total[:, half] = x[:, half]
-    return total, difference
+    first, last = x[:half], x[length - half:].flip(0)
+    total = x.new_empty((length - half, *x.shape[1:]))
+    torch.add(first, last, out=total[:half])
+    if length % 2:
+        total[half] = x[half]
+    difference = torch.sub(first, last, out=last)
+    return total.flatten(1), difference.flatten(1)
 
 
 def _unfold(even: Tensor, odd: Tensor, out: Tensor) -> Tensor:
     """The transpose of :func:`_fold`, into ``out``; ``even`` is used up."""
-    half = odd.shape[1]
-    torch.add(even[:, :half], odd, out=out[:, :half])
-    if even.shape[1] > half:
-        out[:, half] = even[:, half]
-    out[:, out.shape[1] - half:] = even[:, :half].sub_(odd).flip(1)
+    half = len(odd)
+    even, odd = (t.view(-1, *out.shape[1:]) for t in (even, odd))
+    torch.add(even[:half], odd, out=out[:half])
+    if len(even) > half:
+        out[half] = even[half]
+    out[len(out) - half:] = even[:half].sub_(odd).flip(0)
     return out
-
-
-def _apply(basis: Tensor, x: Tensor) -> Tensor:
-    # (N, N) and (B, N, C) -> (B, N, C)
-    return torch.bmm(basis.expand(len(x), *basis.shape), x)
 
 
 def _conduct(x: Tensor,
              decay: Tensor,
-             spectrum: Optional[List[Tensor]] = None,
+             spectrum: Optional[Tensor] = None,
              ddecay: Optional[Tensor] = None,
-             keep: bool = False) -> Tuple[Tensor, List[Tensor]]:
-    """Conduct; with a spectrum of the same maps add to the decay's gradient.
+             keep: bool = False) -> Tuple[Tensor, Optional[Tensor]]:
+    """Conduct; given a spectrum, add to the gradient of the decay too.
 
     Returns:
-        tuple: Heat of shape (B, H, W, C), and with ``keep`` the spectrum
-        before the decay: of the even and of the odd rows, (B, H/2, W, C)
-        each, columns sorted by parity.
+        tuple: Heat of shape (B, H, W, C), and with ``keep`` its spectrum
+        before the decay, same shape, rows and columns sorted by parity.
     """
-    b, h, w, c = x.shape
-    bases = _halves(h, x)
-    # (B, H, W, C) -> (B, H, W*C) -> two of (B, H/2, W*C)
-    parts = list(_fold(x.reshape(b, h, w * c)))
-    kept = []
-    for i, basis in enumerate(bases):
-        # the sum is not needed after its transform: parts holds it alone
-        part = parts[i] = _apply(basis, parts[i])
-        part = part.view(b, len(basis), w, c)
-        if keep:
-            kept.append(torch.empty_like(part))
-        _conduct_rows(part, decay[i::2], kept[i] if keep else None,
-                      spectrum[i] if spectrum else None,
-                      ddecay[i::2] if ddecay is not None else None)
-        parts[i] = _apply(basis.t(), parts[i])
-    out = x.new_empty((b, h, w * c))
-    return _unfold(parts[0], parts[1], out).view(b, h, w, c), kept
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    kept = torch.empty_like(out) if keep else None
+    for i in range(len(x)):
+        _conduct_image(x[i], decay, out[i], None if kept is None else kept[i],
+                       None if spectrum is None else spectrum[i], ddecay)
+    return out, kept
 
 
-def _chunks(part: Tensor) -> Iterator[_Chunk]:
-    """Rows of some images, or some rows of one image."""
-    images, rows, w, c = part.shape
-    budget = _CHUNK_BYTES * torch.get_num_threads()
-    fits = max(budget // (w * c * part.element_size()), 1)
-    if fits >= rows:
-        step = fits // rows
-        for a in range(0, images, step):
-            yield a, min(a + step, images), 0, rows
-    else:
-        for a in range(images):
-            for r in range(0, rows, fits):
-                yield a, a + 1, r, min(r + fits, rows)
+def _conduct_image(x: Tensor, decay: Tensor, out: Tensor,
+                   keep: Optional[Tensor], spectrum: Optional[Tensor],
+                   ddecay: Optional[Tensor]) -> None:
+    h, w, c = x.shape
+    halves = list(_fold(x))  # (H, W, C) -> two of (H/2, W*C)
+    start = 0
+    for i, (basis, back) in enumerate(_halves(h, x.dtype)):
+        part = product(basis, halves[i]).view(-1, w, c)
+        rows = slice(start, start + len(part))
+        start = rows.stop
+        _conduct_rows(part, decay[i::2], None if keep is None else keep[rows],
+                      None if spectrum is None else spectrum[rows],
+                      None if ddecay is None else ddecay[i::2])
+        halves[i] = product(back, part.flatten(1))
+    _unfold(halves[0], halves[1], out)
 
 
 def _conduct_rows(part: Tensor, decay: Tensor, keep: Optional[Tensor],
                   spectrum: Optional[Tensor],
                   ddecay: Optional[Tensor]) -> None:
-    """Transform, decay and transform back along axis 2, in place.
+    """Transform, decay and transform back along axis 1, in place.
 
     Args:
-        part (Tensor): Shape (B, R, W, C), contiguous.
+        part (Tensor): Shape (R, W, C), contiguous.
         decay (Tensor): Shape (R, W, C).
         keep (Tensor, optional): Where the spectrum goes.
         spectrum (Tensor, optional): Spectrum of the forward pass.
         ddecay (Tensor, optional): Gradient of the decay, added to.
     """
-    w = part.shape[2]
-    bases = _halves(w, part)
-    split = len(bases[0])
-    for a, b, c, d in _chunks(part):
-        chunk = part[a:b, c:d].flatten(0, 1)  # (n, W, C), a view
-        halves = []
-        for i, (basis, half) in enumerate(zip(bases, _fold(chunk))):
-            columns = slice(0, split) if i == 0 else slice(split, w)
-            half = _apply(basis, half).unflatten(0, (b - a, d - c))
+    w, c = part.shape[1:]
+    bases = _halves(w, part.dtype)
+    budget = _CHUNK_BYTES * torch.get_num_threads()
+    step = max(budget // (w * c * part.element_size()), 1)
+    for a in range(0, len(part), step):
+        b = min(a + step, len(part))
+        chunk = part[a:b].transpose(0, 1)  # (n, W, C) -> (W, n, C), a view
+        halves = list(_fold(chunk))  # two of (W/2, n*C)
+        start = 0
+        for i, (basis, back) in enumerate(bases):
+            half = product(basis, halves[i]).view(-1, b - a, c)
+            columns = slice(start, start + len(half))
+            start = columns.stop
+            # (W/2, n, C) -> (n, W/2, C), a view
+            rows = half.transpose(0, 1)
             if keep is not None:
-                keep[a:b, c:d, columns] = half
+                keep[a:b, columns] = rows
             if ddecay is not None:
-                product = half * spectrum[a:b, c:d, columns]
-                ddecay[c:d, i::2] += product.sum(0)
-            half.mul_(decay[c:d, i::2])
-            halves.append(_apply(basis.t(), half.flatten(0, 1)))
+                ddecay[a:b, i::2] += rows * spectrum[a:b, columns]
+            rows.mul_(decay[a:b, i::2])
+            halves[i] = product(back, half.flatten(1))
         _unfold(halves[0], halves[1], chunk)

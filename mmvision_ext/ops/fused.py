@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .dct import is_graph_capture
+from .gemm import product
 
 
 class Norm(NamedTuple):
@@ -122,10 +123,7 @@ def normalise_backward(grad: Tensor, x: Tensor, norm: Norm,
 
 def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
     """``total += a @ b``, in the type of ``total``."""
-    if total.dtype == a.dtype:
-        torch.addmm(total, a, b, out=total)
-    else:
-        total.add_(a @ b)
+    total.add_(product(a, b))
 
 
 def sums_like(*tensors: Tensor) -> Tuple[Tensor, ...]:

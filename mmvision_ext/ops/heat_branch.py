@@ -18,6 +18,7 @@ from .fused import (
     normalise_backward,
     sums_like,
 )
+from .gemm import linear, product
 
 
 class Linear(NamedTuple):
@@ -84,7 +85,9 @@ class _Source(torch.autograd.Function):
         _, mixed = _Source._mixed(x, norm, conv)
         ctx.eps = None if norm is None else norm.eps
         ctx.save_for_backward(x, *params)
-        return F.linear(mixed, *heat), F.linear(mixed, *gate)
+        # (B, H, W, C) -> (N, C) -> (B, H, W, C)
+        mixed = mixed.flatten(0, 2)
+        return tuple(linear(mixed, *to).view(x.shape) for to in (heat, gate))
 
     @staticmethod
     @once_differentiable
@@ -98,8 +101,8 @@ class _Source(torch.autograd.Function):
         dheat, dgate = dheat.flatten(0, 2), dgate.flatten(0, 2)
         grads = []
         for d in (dheat, dgate):
-            grads += [d.t() @ mixed.flatten(0, 2), d.sum(0)]
-        dmixed = dheat @ heat.weight
+            grads += [product(d.t(), mixed.flatten(0, 2)), d.sum(0)]
+        dmixed = product(dheat, heat.weight)
         add_product(dmixed, dgate, gate.weight)
         # (N, C) -> (B, C, H, W)
         dy, dweight, dbias = torch.ops.aten.convolution_backward(
@@ -144,8 +147,7 @@ class _Gate(torch.autograd.Function):
         out = gate.new_empty((len(gate), len(weight)))
         for a, b in row_chunks(len(gate), 2 * gate[:1].nbytes, gate.device):
             mixed = normalise(heat[a:b], norm)[0] * F.silu(gate[a:b])
-            torch.addmm(bias, mixed.to(weight.dtype), weight.t(),
-                        out=out[a:b])
+            out[a:b] = linear(mixed.to(weight.dtype), weight, bias)
         ctx.eps = norm.eps
         ctx.save_for_backward(heat, gate, norm_weight, norm_bias, weight)
         return out
@@ -164,7 +166,7 @@ class _Gate(torch.autograd.Function):
             dy = grad[a:b]
             add_product(dweight, dy.t(), (normed * opened).to(weight.dtype))
             dbias.add_(dy.sum(0))
-            dmixed = dy @ weight
+            dmixed = product(dy, weight)
             dgate[a:b] = torch.ops.aten.silu_backward(
                 (dmixed * normed).to(gate.dtype), gate[a:b])
             dheat[a:b] = normalise_backward(dmixed * opened, heat[a:b], norm,
@@ -199,10 +201,9 @@ def infer_gated(heat: Tensor, mixed: Tensor, gate: Linear, norm: Norm,
         dtype = torch.promote_types(dtype, residual.dtype)
     done = torch.empty_like(mixed, dtype=dtype)
     for a, b in row_chunks(len(done), 3 * mixed[:1].nbytes, done.device):
-        rows = torch.addmm(gate.bias, mixed[a:b], gate.weight.t())
+        rows = linear(mixed[a:b], *gate)
         rows = torch.ops.aten.silu_(rows) * normalise(heat[a:b], norm)[0]
-        rows = torch.addmm(out.bias, rows.to(out.weight.dtype),
-                           out.weight.t())
+        rows = linear(rows.to(out.weight.dtype), *out)
         if post_norm is not None:
             rows = normalise(rows, post_norm)[0]
         if residual is None:

@@ -18,6 +18,7 @@ from .fused import (
     sums_like,
     wants_grad,
 )
+from .gemm import linear, product
 
 Weights = Tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -79,17 +80,14 @@ def _infer(x: Tensor, weights: Weights, pre_norm: Optional[Norm],
     out = x.new_empty((len(x), len(w2)), dtype=dtype)
     for a, b in row_chunks(len(x), len(w1) * w1.element_size(), x.device):
         rows = x[a:b] if pre_norm is None else normalise(x[a:b], pre_norm)[0]
-        hidden = torch.addmm(b1, rows.to(w1.dtype), w1.t())
-        hidden = torch.ops.aten.gelu_(hidden)
-        if post_norm is None and dtype == w2.dtype:
-            done = torch.addmm(b2, hidden, w2.t(), out=out[a:b])
+        hidden = linear(rows.to(w1.dtype), w1, b1)
+        rows = linear(torch.ops.aten.gelu_(hidden), w2, b2)
+        if post_norm is not None:
+            rows = normalise(rows, post_norm)[0]
+        if residual is None:
+            out[a:b] = rows
         else:
-            done = torch.addmm(b2, hidden, w2.t())
-            if post_norm is not None:
-                done = normalise(done, post_norm)[0]
-            done = out[a:b].copy_(done)
-        if residual is not None:
-            done.add_(residual[a:b])
+            torch.add(rows, residual[a:b], out=out[a:b])
     return out
 
 
@@ -106,8 +104,8 @@ class _Mlp(torch.autograd.Function):
         for a, b in row_chunks(len(x), 2 * len(w1) * w1.element_size(),
                                x.device):
             rows = x[a:b] if norm is None else normalise(x[a:b], norm)[0]
-            torch.addmm(b1, rows.to(w1.dtype), w1.t(), out=hidden[a:b])
-            torch.addmm(b2, F.gelu(hidden[a:b]), w2.t(), out=out[a:b])
+            hidden[a:b] = linear(rows.to(w1.dtype), w1, b1)
+            out[a:b] = linear(F.gelu(hidden[a:b]), w2, b2)
         ctx.eps = None if norm is None else norm.eps
         ctx.save_for_backward(x, hidden, norm_weight, norm_bias, *weights)
         return out
@@ -128,10 +126,10 @@ class _Mlp(torch.autograd.Function):
             dy, h = grad[a:b], hidden[a:b]
             add_product(dw2, dy.t(), F.gelu(h))
             db2.add_(dy.sum(0))
-            dh = torch.ops.aten.gelu_backward(dy @ w2, h)
+            dh = torch.ops.aten.gelu_backward(product(dy, w2), h)
             add_product(dw1, dh.t(), rows.to(w1.dtype))
             db1.add_(dh.sum(0))
-            drows = dh @ w1
+            drows = product(dh, w1)
             if norm is not None:
                 drows = normalise_backward(drows, x[a:b], norm, dnorm)
             dx[a:b] = drows

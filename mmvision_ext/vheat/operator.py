@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import TABLE_RULES, conduct_heat, resize_table, squared_frequencies
+from ..ops import (
+    TABLE_RULES,
+    conduct_heat,
+    gemm,
+    resize_table,
+    squared_frequencies,
+)
 from ..ops.dct import is_graph_capture, no_autocast
 from ..ops.fused import (
     Norm,
@@ -199,7 +205,9 @@ class HeatConduction2d(nn.Module):
                 return y if residual is None else residual + y
             y = x if pre_norm is None else pre_norm(x)
             mixed = depthwise(y.to(dtype), *conv)
-            u = conduct_heat(F.linear(mixed, *heat), decay)
+            # (B, H, W, C) -> (N, C) -> (B, H, W, C)
+            u = gemm.linear(mixed.flatten(0, 2), *heat).view(x.shape)
+            u = conduct_heat(u, decay)
             return infer_gated(u, mixed, gate, norm, out, post_norm, residual)
 
     def forward(self,
