@@ -1,6 +1,7 @@
 """Plain torch building blocks; nothing here imports more than torch."""
 
 from .dct import dct_2d, dct_basis, idct_2d, squared_frequencies
+from .decay import decay_map
 from .drop_path import DropPath
 from .heat import conduct_heat
 from .mlp import fused_mlp
@@ -9,6 +10,6 @@ from .tables import TABLE_RULES, resize_table
 
 __all__ = [
     'TABLE_RULES', 'DropPath', 'conduct_heat', 'dct_2d', 'dct_basis',
-    'fused_mlp', 'idct_2d', 'resample_grid', 'resample_matrix', 'resize_table',
+    'decay_map', 'fused_mlp', 'idct_2d', 'resample_grid', 'resample_matrix', 'resize_table',
     'squared_frequencies'
 ]

@@ -1,13 +1,12 @@
 """What the fused forms of layers have in common: norms, types, guards."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .dct import is_graph_capture
-from .gemm import product
 
 
 class Norm(NamedTuple):
@@ -44,7 +43,18 @@ def norm_of(norm: nn.LayerNorm) -> Norm:
 _PLAIN = (nn.Linear, nn.LayerNorm, nn.Conv2d)
 
 
-def is_plain(*modules: nn.Module) -> bool:
+def can_fuse() -> bool:
+    """Whether functions with a backward pass of their own can be used.
+
+    Returns:
+        bool: False while torch captures a graph, whose compiler fuses for
+        itself, and inside the transforms of ``torch.func``.
+    """
+    return not (is_graph_capture()
+                or torch._C._are_functorch_transforms_active())
+
+
+def is_plain(*modules: nn.Module, bias: bool = True) -> bool:
     """Whether modules do no more than their parameters say.
 
     Hooks have to be called, and a module of another class (an adapter, a
@@ -53,19 +63,16 @@ def is_plain(*modules: nn.Module) -> bool:
 
     Args:
         *modules (nn.Module): Linear layers, norms, convolutions.
+        bias (bool): Whether they must have a bias. Defaults to True.
 
     Returns:
-        bool: False where the modules themselves have to be called: also
-        while torch captures a graph, whose compiler fuses for itself, and
-        inside the transforms of ``torch.func``.
+        bool: False where the modules themselves have to be called.
     """
-    if is_graph_capture() or torch._C._are_functorch_transforms_active():
-        return False
-    return all(
-        type(m) in _PLAIN and m.weight is not None and m.bias is not None
-        and type(m.weight) in (nn.Parameter, Tensor) and
-        not (m._forward_hooks or m._forward_pre_hooks or m._backward_hooks
-             or m._backward_pre_hooks) for m in modules)
+    return can_fuse() and all(
+        type(m) in _PLAIN and type(m.weight) in (nn.Parameter, Tensor)
+        and (m.bias is not None or not bias)
+        and not (m._forward_hooks or m._forward_pre_hooks or m._backward_hooks
+                 or m._backward_pre_hooks) for m in modules)
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -97,39 +104,41 @@ def normalise(x: Tensor, norm: Norm) -> Tuple[Tensor, Tensor, Tensor]:
         norm.eps)
 
 
-def normalise_backward(grad: Tensor, x: Tensor, norm: Norm,
-                       sums: Tuple[Tensor, Tensor]) -> Tensor:
+def normalise_backward(grad: Tensor, x: Tensor,
+                       norm: Norm) -> Tuple[Tensor, Tensor, Tensor]:
     """Backward of :func:`normalise`.
 
     Args:
         grad (Tensor): Shape (N, C).
         x (Tensor): What went in, shape (N, C).
         norm (Norm): The norm.
-        sums (tuple[Tensor, Tensor]): Gradients of weight and bias, which
-            are added to.
 
     Returns:
-        Tensor: Gradient of ``x``, shape (N, C).
+        tuple[Tensor, Tensor, Tensor]: Gradients of ``x``, of the weight and
+        of the bias.
     """
     _, mean, rstd = normalise(x, norm)
     dx, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
         grad.to(norm.weight.dtype), x.to(norm.weight.dtype),
         norm.weight.shape, mean, rstd, norm.weight, norm.bias,
         [True, True, True])
-    sums[0].add_(dweight)
-    sums[1].add_(dbias)
-    return dx.to(x.dtype)
+    return dx.to(x.dtype), dweight, dbias
 
 
-def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """``total += a @ b``, in the type of ``total``."""
-    total.add_(product(a, b))
+class Sums:
+    """Gradients of parameters, added up over chunks of rows."""
 
+    def __init__(self) -> None:
+        self._totals: Dict[str, Tensor] = {}
 
-def sums_like(*tensors: Tensor) -> Tuple[Tensor, ...]:
-    """Zeros to add gradients to, in float32 or better."""
-    return tuple(
-        torch.zeros_like(
-            t,
-            dtype=torch.promote_types(t.dtype, torch.float32),
-            memory_format=torch.contiguous_format) for t in tensors)
+    def add(self, name: str, value: Tensor) -> None:
+        """Add a part to a sum, in float32 or better; it may be kept."""
+        if name in self._totals:
+            self._totals[name].add_(value)
+        else:
+            self._totals[name] = value.to(
+                torch.promote_types(value.dtype, torch.float32))
+
+    def get(self, name: str, like: Optional[Tensor]) -> Optional[Tensor]:
+        """A sum in the type of its parameter; None without one."""
+        return None if like is None else self._totals[name].to(like.dtype)

@@ -13,10 +13,9 @@ from torch.autograd.function import once_differentiable
 from .chunks import row_chunks
 from .fused import (
     Norm,
-    add_product,
+    Sums,
     normalise,
     normalise_backward,
-    sums_like,
 )
 from .gemm import linear, product
 
@@ -98,23 +97,27 @@ class _Source(torch.autograd.Function):
         conv, heat, gate = (Linear(*params[i:i + 2]) for i in (2, 4, 6))
         y, mixed = _Source._mixed(x, norm, conv)
         # (B, H, W, C) -> (N, C)
-        dheat, dgate = dheat.flatten(0, 2), dgate.flatten(0, 2)
-        grads = []
-        for d in (dheat, dgate):
-            grads += [product(d.t(), mixed.flatten(0, 2)), d.sum(0)]
-        dmixed = product(dheat, heat.weight)
-        add_product(dmixed, dgate, gate.weight)
+        mixed, dheat, dgate = (t.flatten(0, 2) for t in (mixed, dheat, dgate))
+        sums = Sums()
+        dmixed = torch.empty_like(mixed)
+        for a, b in row_chunks(len(mixed), 4 * mixed[:1].nbytes, x.device):
+            for name, d in (('heat', dheat[a:b]), ('gate', dgate[a:b])):
+                sums.add(name, product(d.t(), mixed[a:b]))
+                sums.add(f'{name} bias', d.sum(0))
+            torch.add(product(dheat[a:b], heat.weight),
+                      product(dgate[a:b], gate.weight), out=dmixed[a:b])
         # (N, C) -> (B, C, H, W)
         dy, dweight, dbias = torch.ops.aten.convolution_backward(
             dmixed.view(x.shape).permute(0, 3, 1, 2), y.permute(0, 3, 1, 2),
             conv.weight, [len(conv.bias)], [1, 1], [1, 1], [1, 1], False,
             [0, 0], len(conv.weight), [True, True, True])
-        dx = dy.permute(0, 2, 3, 1)  # (B, C, H, W) -> (B, H, W, C)
+        # (B, C, H, W) -> (B, H, W, C) -> (N, C)
+        dx = dy.permute(0, 2, 3, 1).reshape(-1, x.shape[-1])
         dnorm: Tuple[Optional[Tensor], ...] = (None, None)
         if norm is not None:
-            dnorm = sums_like(*norm[:2])
-            dx = normalise_backward(dx.reshape(-1, x.shape[-1]),
-                                    x.flatten(0, 2), norm, dnorm)
+            dx, *dnorm = normalise_backward(dx, x.flatten(0, 2), norm)
+        grads = map(sums.get, ('heat', 'heat bias', 'gate', 'gate bias'),
+                    (*heat, *gate))
         return (dx.view(x.shape), None, *dnorm, dweight, dbias, *grads)
 
 
@@ -158,21 +161,24 @@ class _Gate(torch.autograd.Function):
         heat, gate, norm_weight, norm_bias, weight = ctx.saved_tensors
         norm = Norm(norm_weight, norm_bias, ctx.eps)
         dheat, dgate = torch.empty_like(heat), torch.empty_like(gate)
-        dnorm = sums_like(norm_weight, norm_bias)
-        dweight, dbias = sums_like(weight, norm_bias)
+        sums = Sums()
         for a, b in row_chunks(len(gate), 4 * gate[:1].nbytes, gate.device):
             normed = normalise(heat[a:b], norm)[0]
             opened = F.silu(gate[a:b])
             dy = grad[a:b]
-            add_product(dweight, dy.t(), (normed * opened).to(weight.dtype))
-            dbias.add_(dy.sum(0))
+            sums.add('out', product(dy.t(),
+                                    (normed * opened).to(weight.dtype)))
+            sums.add('out bias', dy.sum(0))
             dmixed = product(dy, weight)
             dgate[a:b] = torch.ops.aten.silu_backward(
                 (dmixed * normed).to(gate.dtype), gate[a:b])
-            dheat[a:b] = normalise_backward(dmixed * opened, heat[a:b], norm,
-                                            dnorm)
-        return (dheat, dgate, None, *dnorm, dweight.to(weight.dtype),
-                dbias.to(weight.dtype))
+            dheat[a:b], dweight, dbias = normalise_backward(
+                dmixed * opened, heat[a:b], norm)
+            sums.add('weight', dweight)
+            sums.add('bias', dbias)
+        names = ('weight', 'bias', 'out', 'out bias')
+        likes = (norm_weight, norm_bias, weight, weight)
+        return (dheat, dgate, None, *map(sums.get, names, likes))
 
 
 def infer_gated(heat: Tensor, mixed: Tensor, gate: Linear, norm: Norm,

@@ -11,11 +11,10 @@ from .chunks import row_chunks
 from .dct import no_autocast
 from .fused import (
     Norm,
-    add_product,
+    Sums,
     compute_dtype,
     normalise,
     normalise_backward,
-    sums_like,
     wants_grad,
 )
 from .gemm import linear, product
@@ -116,22 +115,24 @@ class _Mlp(torch.autograd.Function):
         x, hidden, norm_weight, norm_bias, *weights = ctx.saved_tensors
         norm = None if ctx.eps is None else Norm(norm_weight, norm_bias,
                                                  ctx.eps)
-        w1, b1, w2, b2 = weights
-        dnorm = () if norm is None else sums_like(norm_weight, norm_bias)
-        dw1, db1, dw2, db2 = sums_like(*weights)
+        w1, _, w2, _ = weights
+        sums = Sums()
         dx = torch.empty_like(x)
         for a, b in row_chunks(len(x), 4 * len(w1) * w1.element_size(),
                                x.device):
             rows = x[a:b] if norm is None else normalise(x[a:b], norm)[0]
             dy, h = grad[a:b], hidden[a:b]
-            add_product(dw2, dy.t(), F.gelu(h))
-            db2.add_(dy.sum(0))
+            sums.add('w2', product(dy.t(), F.gelu(h)))
+            sums.add('b2', dy.sum(0))
             dh = torch.ops.aten.gelu_backward(product(dy, w2), h)
-            add_product(dw1, dh.t(), rows.to(w1.dtype))
-            db1.add_(dh.sum(0))
+            sums.add('w1', product(dh.t(), rows.to(w1.dtype)))
+            sums.add('b1', dh.sum(0))
             drows = product(dh, w1)
             if norm is not None:
-                drows = normalise_backward(drows, x[a:b], norm, dnorm)
+                drows, dweight, dbias = normalise_backward(drows, x[a:b], norm)
+                sums.add('norm weight', dweight)
+                sums.add('norm bias', dbias)
             dx[a:b] = drows
-        grads = [g.to(w.dtype) for g, w in zip((dw1, db1, dw2, db2), weights)]
-        return (dx, None, *(dnorm or (None, None)), *grads)
+        names = ('norm weight', 'norm bias', 'w1', 'b1', 'w2', 'b2')
+        return (dx, None, *map(sums.get, names,
+                               (norm_weight, norm_bias, *weights)))

@@ -8,15 +8,19 @@ import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
 from ..ops import TABLE_RULES, DropPath, fused_mlp, resize_table
+from ..ops.conv import can_fuse_conv, strided_conv
 from ..ops.fused import is_plain, norm_of
+from ..ops.normed import norm_channels_first, norm_gelu
 from .arch import VHeatArch, resolve_arch
 from .decay_cache import DecayCache
 from .operator import HeatConduction2d
 from .padding import find_valid_sizes, run_on_valid_areas
 
 
-def _conv_nhwc(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution between channels-last maps, (B, H, W, C)."""
+def _strided_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A strided convolution of channels-last maps, (B, H, W, C)."""
+    if can_fuse_conv(conv, x):
+        return strided_conv(x, conv.weight, conv.bias)
     # (B, H, W, C) -> (B, C, H, W) -> (B, H', W', C'), views throughout
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
@@ -41,8 +45,12 @@ class PatchEmbed(nn.Module):
         """(B, C, H, W) to (B, ceil(H/4), ceil(W/4), embed_dims)."""
         # (B, C, H, W) -> (B, H, W, C)
         x = x.permute(0, 2, 3, 1).contiguous()
-        x = F.gelu(self.norm1(_conv_nhwc(self.conv1, x)))
-        return self.norm2(_conv_nhwc(self.conv2, x))
+        x = _strided_conv(self.conv1, x)
+        if is_plain(self.norm1):
+            x = norm_gelu(x, norm_of(self.norm1))
+        else:
+            x = F.gelu(self.norm1(x))
+        return self.norm2(_strided_conv(self.conv2, x))
 
 
 class Downsample(nn.Module):
@@ -60,7 +68,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, ceil(H/2), ceil(W/2), 2C)."""
-        return self.norm(_conv_nhwc(self.conv, x))
+        return self.norm(_strided_conv(self.conv, x))
 
 
 class Mlp(nn.Module):
@@ -160,18 +168,25 @@ class HeatStage(nn.Module):
     Args:
         blocks (list[HeatBlock]): In order.
         downsample (Downsample, optional): None in the last stage.
+        table_resize (str): See :class:`HeatConduction2d`.
         with_cp (bool): Recompute each block once in the backward pass.
     """
 
     def __init__(self, blocks: List[HeatBlock],
-                 downsample: Optional[Downsample], with_cp: bool) -> None:
+                 downsample: Optional[Downsample], table_resize: str,
+                 with_cp: bool) -> None:
         super().__init__()
+        self.table_resize = table_resize
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
         self.with_cp = with_cp
 
     def forward(self, x: Tensor, freq_embed: Tensor) -> Tensor:
         """The map before the downsampling, (B, H, W, C)."""
+        if torch.is_grad_enabled():
+            # once for all blocks; without gradients they keep decay maps
+            freq_embed = resize_table(freq_embed, x.shape[1:3],
+                                      self.table_resize)
         for block in self.blocks:
             if self.with_cp and torch.is_grad_enabled():
                 x = cp.checkpoint(block, x, freq_embed, use_reentrant=False)
@@ -277,7 +292,7 @@ class VHeatNetwork(nn.Module):
             last = len(stages) == self.num_stages - 1
             stages.append(
                 HeatStage(blocks, None if last else Downsample(channels),
-                          with_cp))
+                          table_resize, with_cp))
         return stages
 
     def _freeze_stages(self) -> None:
@@ -346,13 +361,17 @@ class VHeatNetwork(nn.Module):
         for i, stage in enumerate(self.stages):
             x = stage(x, self.freq_embed[i])
             if i in self.out_indices:
-                out = getattr(self, f'norm{i}')(x) if self.out_norm else x
-                # (B, H, W, C) -> (B, C, H, W)
-                outs.append(out.permute(0, 3, 1, 2).contiguous())
+                outs.append(self._channels_first(x, i))
             if i == self.out_indices[-1]:
                 break
             x = stage.downsample(x)
         return tuple(outs)
+
+    def _channels_first(self, x: Tensor, stage: int) -> Tensor:
+        norm = getattr(self, f'norm{stage}') if self.out_norm else None
+        if norm is None or is_plain(norm):
+            return norm_channels_first(x, norm and norm_of(norm))
+        return norm(x).permute(0, 3, 1, 2).contiguous()  # to (B, C, H, W)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str,
                               *args: object) -> None:

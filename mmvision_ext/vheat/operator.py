@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from ..ops import (
     TABLE_RULES,
     conduct_heat,
+    decay_map,
     gemm,
     resize_table,
-    squared_frequencies,
 )
 from ..ops.dct import is_graph_capture, no_autocast
 from ..ops.fused import (
@@ -35,32 +35,6 @@ def init_linear(linear: nn.Linear) -> None:
     """Truncated normal of std 0.02 cut at +-2, zero bias; in place."""
     nn.init.trunc_normal_(linear.weight, std=0.02, a=-2., b=2.)
     nn.init.zeros_(linear.bias)
-
-
-def decay_map(freq_embed: Tensor, to_k: nn.Linear) -> Tensor:
-    """``exp(-k (w_n^2 + w_m^2))`` with ``k = ReLU(to_k(freq_embed))``.
-
-    Computed in float32 or better, whatever the parameters' type and
-    autocast. Source: vHeat (arXiv 2405.16555), equations 7 and 8.
-
-    Args:
-        freq_embed (Tensor): Frequency values of shape (H, W, C).
-        to_k (nn.Linear): From C channels to C diffusivities.
-
-    Returns:
-        Tensor: Shape (H, W, C), in (0, 1], exactly 1 at [0, 0].
-    """
-    dtype = torch.promote_types(freq_embed.dtype, torch.float32)
-    with no_autocast(freq_embed):
-        diffusivity = F.relu(
-            F.linear(
-                freq_embed.to(dtype), to_k.weight.to(dtype),
-                to_k.bias.to(dtype)))
-        height, width, _ = freq_embed.shape
-        squared = squared_frequencies(height, width, dtype,
-                                      freq_embed.device)
-        # (H, W, C) * (H, W, 1) -> (H, W, C)
-        return torch.exp(-diffusivity * squared[..., None])
 
 
 class HeatConduction2d(nn.Module):
@@ -130,7 +104,7 @@ class HeatConduction2d(nn.Module):
 
         def compute() -> Tensor:
             table = resize_table(freq_embed, size, self.table_resize)
-            return decay_map(table, self.to_k)
+            return decay_map(table, self.to_k.weight, self.to_k.bias)
 
         if is_graph_capture():
             return compute()

@@ -70,7 +70,7 @@ def heat_operator(op: HeatConduction2d, x: Tensor, table: Tensor) -> Tensor:
     # (B, C, H, W) -> (B, H, W, C)
     x = op.linear(op.dwconv(x).permute(0, 2, 3, 1).contiguous())
     u, z = x.chunk(2, dim=-1)
-    u = conduct(u, resize(table, u.shape[1:3]), op.to_k)
+    u = conduct(u, table, op.to_k)
     x = op.out_linear(op.out_norm(u) * F.silu(z))
     return x.permute(0, 3, 1, 2).contiguous()  # back to (B, C, H, W)
 
@@ -108,8 +108,9 @@ class PlainVHeat(VHeatNetwork):
         x = norm_nchw(stem.norm2, stem.conv2(x))
         outs = []
         for i, stage in enumerate(self.stages):
+            table = resize(self.freq_embed[i], x.shape[2:])
             for block in stage.blocks:
-                x = heat_block(block, x, self.freq_embed[i])
+                x = heat_block(block, x, table)
             if i in self.out_indices:
                 outs.append(norm_nchw(getattr(self, f'norm{i}'), x))
             if stage.downsample is not None:
