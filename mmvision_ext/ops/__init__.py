@@ -10,6 +10,6 @@ from .tables import TABLE_RULES, resize_table
 
 __all__ = [
     'TABLE_RULES', 'DropPath', 'conduct_heat', 'dct_2d', 'dct_basis',
-    'decay_map', 'fused_mlp', 'idct_2d', 'resample_grid', 'resample_matrix', 'resize_table',
-    'squared_frequencies'
+    'decay_map', 'fused_mlp', 'idct_2d', 'resample_grid', 'resample_matrix',
+    'resize_table', 'squared_frequencies'
 ]

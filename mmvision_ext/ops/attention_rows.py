@@ -13,7 +13,7 @@ from .gemm import linear, product
 MIN_PRODUCT_KEYS = 512
 #: Bytes of scores that are made at a time, for each core: larger
 #: ones leave the cache, smaller ones lay out the keys more often.
-_SCORE_BYTES = 4 << 20
+SCORE_BYTES = 4 << 20
 
 
 def attend_rows(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
@@ -46,7 +46,7 @@ def _dense(tensors: Tuple[Tensor, ...]) -> Tuple[Tensor, ...]:
 
 
 def _chunks(q: Tensor, k: Tensor) -> Iterator[slice]:
-    budget = _SCORE_BYTES * torch.get_num_threads()
+    budget = SCORE_BYTES * torch.get_num_threads()
     step = max(budget // (len(k) * k.element_size()), 16)
     for a in range(0, len(q), step):
         yield slice(a, a + step)

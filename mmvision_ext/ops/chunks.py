@@ -7,10 +7,10 @@ import torch
 #: Bytes of what is made in between, for a core of a CPU and for a GPU. A CPU
 #: has a mebibyte or two of cache a core; a GPU wants large products, and
 #: chunks only bound its memory.
-_CPU_BYTES = 2 << 20
+CPU_BYTES = 2 << 20
 _GPU_BYTES = 128 << 20
 #: Below so many rows a matrix product takes longer to lay out its weights.
-_MIN_ROWS = 512
+MIN_ROWS = 512
 
 
 def row_chunks(rows: int, row_bytes: int,
@@ -25,9 +25,9 @@ def row_chunks(rows: int, row_bytes: int,
     Yields:
         tuple[int, int]: First row of a chunk and the one after its last.
     """
-    budget = _CPU_BYTES * torch.get_num_threads() if device.type == 'cpu' \
+    budget = CPU_BYTES * torch.get_num_threads() if device.type == 'cpu' \
         else _GPU_BYTES
-    longest = max(budget // row_bytes, _MIN_ROWS)
+    longest = max(budget // row_bytes, MIN_ROWS)
     count = max(-(-rows // longest), 1)
     for i in range(count):
         yield rows * i // count, rows * (i + 1) // count

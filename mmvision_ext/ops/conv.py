@@ -12,9 +12,9 @@ from .gemm import linear, product
 
 #: Outputs up to which a product is faster than oneDNN's convolution, which
 #: lays out its weights anew at each call.
-_FEW_OUTPUTS = 512
+FEW_OUTPUTS = 512
 #: Bytes of the patches that are laid out at a time.
-_PATCH_BYTES = 4 << 20
+PATCH_BYTES = 4 << 20
 
 
 def can_fuse_conv(conv: nn.Conv2d, x: Tensor) -> bool:
@@ -97,7 +97,7 @@ class _StridedConv(torch.autograd.Function):
         ctx.with_bias = bias is not None
         b, h, w, _ = x.shape
         size = (b, -(-h // 2), -(-w // 2))
-        if size[0] * size[1] * size[2] > _FEW_OUTPUTS:
+        if size[0] * size[1] * size[2] > FEW_OUTPUTS:
             return _conv(x, weight, bias)
         patches = _patches(_pad(x), slice(0, size[1]))
         return linear(patches, _matrix(weight), bias).view(*size, -1)
@@ -112,7 +112,7 @@ class _StridedConv(torch.autograd.Function):
         sums = Sums()
         b, height, width, _ = grad.shape
         row_bytes = b * width * matrix[0].nbytes
-        step = max(_PATCH_BYTES * torch.get_num_threads() // row_bytes, 1)
+        step = max(PATCH_BYTES * torch.get_num_threads() // row_bytes, 1)
         for a in range(0, height, step):
             rows = slice(a, min(a + step, height))
             # (B, h, w, D) -> (N, D)

@@ -19,7 +19,7 @@ from .gemm import product
 
 #: Below this side the products are too small to be worth the additions.
 MIN_SIDE = 24
-_CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 def can_fold(x: Tensor) -> bool:
@@ -162,7 +162,7 @@ def _conduct_rows(part: Tensor, decay: Tensor, keep: Optional[Tensor],
     """
     w, c = part.shape[1:]
     bases = _halves(w, part.dtype)
-    budget = _CHUNK_BYTES * torch.get_num_threads()
+    budget = CHUNK_BYTES * torch.get_num_threads()
     step = max(budget // (w * c * part.element_size()), 1)
     for a in range(0, len(part), step):
         b = min(a + step, len(part))

@@ -90,17 +90,22 @@ class HeatConduction2d(nn.Module):
                 torch.empty(*table_size, embed_dims))
             nn.init.trunc_normal_(self.freq_embed, std=0.02, a=-2., b=2.)
 
-    def decay(self, freq_embed: Tensor, size: Tuple[int, int]) -> Tensor:
+    def decay(self, freq_embed: Optional[Tensor],
+              size: Tuple[int, int]) -> Tensor:
         """The decay map for maps of ``size``, shape (H, W, C).
 
         Args:
-            freq_embed (Tensor): Frequency table (R_h, R_w, C).
+            freq_embed (Tensor, optional): Frequency table (R_h, R_w, C);
+                None in a deployed network.
             size (tuple[int, int]): (H, W) in tokens.
 
         Returns:
             Tensor: See :func:`decay_map`; kept between calls where no
             gradient is needed.
         """
+
+        if self.to_k is None:  # by VHeatNetwork.switch_to_deploy
+            return getattr(self, f'decay_{size[0]}x{size[1]}')
 
         def compute() -> Tensor:
             table = resize_table(freq_embed, size, self.table_resize)
@@ -134,8 +139,10 @@ class HeatConduction2d(nn.Module):
 
     def can_fuse(self) -> bool:
         """Whether :meth:`fused` may stand for :meth:`mix`."""
-        return is_plain(self.dwconv, self.linear, self.to_k, self.out_norm,
-                        self.out_linear)
+        modules = [self.dwconv, self.linear, self.out_norm, self.out_linear]
+        if self.to_k is not None:
+            modules.append(self.to_k)
+        return is_plain(*modules)
 
     def fused(self, x: Tensor, freq_embed: Tensor, pre_norm: Optional[Norm],
               post_norm: Optional[Norm], gamma: Optional[Tensor],

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmvision_ext.vheat.network import HeatBlock, VHeatNetwork
+from mmvision_ext.vheat.blocks import HeatBlock
+from mmvision_ext.vheat.network import VHeatNetwork
 from mmvision_ext.vheat.operator import HeatConduction2d
 
 

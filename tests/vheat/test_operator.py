@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from mmvision_ext.vheat import HeatConduction2d
 from mmvision_ext.ops import decay_map
+from mmvision_ext.vheat import HeatConduction2d
 
 
 def perturbed(**kwargs) -> HeatConduction2d:
