@@ -146,9 +146,10 @@ class CaseMeasurement:
         if text == self._reference:
             self._outs = list(outs)
             return
-        entry.numbers['not_compared'] = self._shared.get(
-            text, 'the reference failed')
-        if self._outs is None or entry.numbers['not_compared']:
+        reason = 'the reference failed' if self._outs is None \
+            else self._shared[text]
+        entry.numbers['not_compared'] = reason
+        if reason is not None:
             return
         reference = self.entries[self._reference]
         # what an implementation saves is no less work of the model

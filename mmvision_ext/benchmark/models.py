@@ -1,6 +1,7 @@
 """Models by name, ready to be called."""
 
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -168,8 +169,11 @@ def _config(name: ModelName, case: Case) -> nn.Module:
 
 def _callable(name: ModelName, case: Case) -> nn.Module:
     path, _, attribute = name.target.rpartition(':')
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(
+        f'_benchmarked_{Path(path).stem}', path)
     module = importlib.util.module_from_spec(spec)
+    # a dataclass in the file looks its module up there
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     if not hasattr(module, attribute):
         raise ValueError(f'{path} has no {attribute!r}')

@@ -101,7 +101,7 @@ def _model(row: Row) -> tuple[str, ...]:
         *head,
         _spread(row),
         duration(row['cpu_seconds']),
-        f'{row["images_per_second"]:.3g}',
+        number(row['images_per_second']),
         *(['1'] * 2 if ours else
           [_ratio(row.get(x)) for x in ('speed_ratio', 'cpu_ratio')]),
         number(row['flops'] / 1e9),

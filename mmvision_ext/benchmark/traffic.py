@@ -59,6 +59,8 @@ def _is_view(schema: Any) -> bool:
 
 
 def _read(schema: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+    if schema.name.endswith('_like') or schema.name.startswith('aten::new_'):
+        return  # the argument tells the shape alone
     for place, argument in enumerate(schema.arguments):
         written = argument.alias_info is not None and \
             argument.alias_info.is_write
