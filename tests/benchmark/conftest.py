@@ -10,6 +10,7 @@ from mmvision_ext.benchmark.resident import Resident
 _TOYS = """
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 
 class Net(nn.Module):
@@ -42,6 +43,21 @@ class Renamed(nn.Module):
         y = nn.functional.conv2d(
             x, self.other.unflatten(1, (3, 3, 3)), self.bias, 2, 1)
         return self.factor * y, x.mean()
+
+
+class Recomputing(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 1), nn.GELU(), nn.Conv2d(16, 16, 1), nn.GELU(),
+            nn.Conv2d(16, 1, 1))
+        self.with_cp = False
+
+    def forward(self, x):
+        if self.with_cp:
+            return checkpoint(self.layers, x, use_reentrant=False)
+        return self.layers(x)
 
 
 class Wide(nn.Module):
