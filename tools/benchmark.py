@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Measure iTPN against the plain form of its attention; see docs/itpn.md."""
+"""Measure models side by side; see ``--help``."""
 import sys
 from pathlib import Path
 
 # A checkout runs its own package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmvision_ext.itpn.benchmark import main  # noqa: E402
+from mmvision_ext.benchmark.cli import main  # noqa: E402
 
 if __name__ == '__main__':
     sys.exit(main())

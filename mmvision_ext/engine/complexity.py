@@ -2,10 +2,11 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -50,17 +51,29 @@ def count_complexity(model: nn.Module,
     """
     # Shapes are enough to count, and on the meta device they cost nothing.
     # There no fused kernel hides the products of an attention.
-    model = copy.deepcopy(model).to('meta').eval()
+    model = copy.deepcopy(model).to('meta')
+    model.eval()
     image = torch.zeros(1, in_channels, *image_size, device='meta')
     # The first call fills the caches of evaluation.
-    first, second = (_macs(model, image) for _ in range(2))
+    with torch.no_grad():
+        first, second = (count_macs(lambda: model(image)) for _ in range(2))
     params = sum(p.numel() for p in model.parameters())
     return Complexity(params, first, second)
 
 
-@torch.no_grad()
-def _macs(model: nn.Module, image: Tensor) -> int:
+def count_macs(run: Callable[[], object]) -> int:
+    """Count the multiply-adds of a computation, forward and backward.
+
+    Args:
+        run (Callable[[], object]): The computation. On the meta device
+            nothing is computed, and no fused kernel hides the products of an
+            attention.
+
+    Returns:
+        int: What :class:`Complexity` says of it. The backward pass of a
+        LayerNorm counts for nothing.
+    """
     mapping = {torch.ops.aten.native_layer_norm: _layer_norm_flops}
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
-        model(image)
+        run()
     return counter.get_total_flops() // 2

@@ -1,0 +1,1 @@
+"""Speed, memory and growth of models, side by side in one process."""
