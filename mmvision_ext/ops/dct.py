@@ -13,6 +13,8 @@ from typing import ContextManager, Optional, Tuple, Union
 import torch
 from torch import Tensor
 
+from .heat_triton import try_conduct_heat
+
 #: How many bases are kept; one of 304 x 304 in float32 takes 361 KiB.
 _MAX_BASES = 64
 _bases: 'OrderedDict[Tuple[int, torch.dtype, torch.device], Tensor]' = \
@@ -181,6 +183,12 @@ def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
     Returns:
         Tensor: Heat after conduction, shape and type of ``x``.
     """
+    out = try_conduct_heat(x, decay)
+    return conduct_heat_plain(x, decay) if out is None else out
+
+
+def conduct_heat_plain(x: Tensor, decay: Tensor) -> Tensor:
+    """:func:`conduct_heat` in operators of torch, on any device."""
     with no_autocast(x):
         if not is_low_precision(x.dtype):
             return idct_2d(dct_2d(x) * decay.to(x.dtype))
