@@ -28,16 +28,16 @@ CASES = [
     (1, 28, 28, 9, 'float32', 0.),
     (1, 56, 56, 3, 'float32', 0.),
     (1, 80, 96, 2, 'float32', 0.),
-    (2, 5, 130, 2, 'float32', 0.),
+    (2, 3, 130, 2, 'float32', 0.),
     (3, 14, 14, 33, 'bfloat16', 0.),
     (2, 28, 28, 9, 'bfloat16', 5.),
     (1, 56, 56, 9, 'bfloat16', 0.),
     (1, 64, 48, 3, 'bfloat16', 5.),
-    (3, 70, 6, 3, 'bfloat16', 5.),
-    (2, 3, 260, 2, 'bfloat16', 0.),
+    (2, 66, 6, 3, 'bfloat16', 5.),
+    (1, 2, 260, 2, 'bfloat16', 0.),
     (3, 14, 14, 33, 'float16', 0.),
     (1, 56, 56, 9, 'float16', 1000.),
-    (2, 66, 20, 3, 'float16', 3000.),
+    (2, 66, 5, 3, 'float16', 5000.),
 ]
 
 
@@ -63,7 +63,7 @@ def run_case(b, h, w, c, dtype, mean):
                       grad.double())
     got = gradients(conduct_heat_triton, x, decay, grad)
     again = got
-    if h * w <= 1024:  # the interpreter is slow
+    if max(h, w) <= 64:  # the interpreter is slow
         again = gradients(conduct_heat_triton, x.contiguous(), decay, grad)
     result = {'dc_gradient': got[2][0, 0].abs().max().item()}
     if dtype != torch.float32:
