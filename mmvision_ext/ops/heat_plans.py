@@ -48,7 +48,7 @@ class PlanePlan:
 # tensor cores and their operands are in registers as well.
 _PLANES_16_BIT = {256: (32, 16), 512: (16, 8), 1024: (16, 8), 2048: (8, 0),
                   4096: (8, 0)}
-_PLANES_32_BIT = {256: (16, 8), 512: (8, 4), 1024: (8, 0)}
+_PLANES_32_BIT = {256: (16, 8), 512: (8, 0), 1024: (8, 0)}
 
 
 def plan_plane(height: int, width: int,
@@ -66,7 +66,8 @@ def plan_plane(height: int, width: int,
     height, width = _power_of_2(height, 16), _power_of_2(width, 16)
     planes = _PLANES_32_BIT if dtype == torch.float32 else _PLANES_16_BIT
     channels = planes.get(height * width)
-    if channels is None or max(height, width) > 64:
+    # The longer side is that of a product whose operand is in registers.
+    if channels is None or max(height, width) > 2 * min(height, width):
         return None
     return PlanePlan(height, width, channels[0], 16, channels[1])
 
