@@ -1,4 +1,4 @@
-"""Plain torch building blocks; nothing here imports more than torch."""
+"""Building blocks that import torch alone, and Triton where they need it."""
 
 from .dct import dct_2d, dct_basis, idct_2d, squared_frequencies
 from .decay import decay_map

@@ -14,6 +14,7 @@ from .dct import (
     no_autocast,
 )
 from .folded import can_fold, conduct_folded
+from .heat_triton import try_conduct_heat
 
 
 def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
@@ -28,6 +29,12 @@ def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
     Returns:
         Tensor: Heat after conduction, shape and type of ``x``.
     """
+    out = try_conduct_heat(x, decay)
+    return conduct_heat_plain(x, decay) if out is None else out
+
+
+def conduct_heat_plain(x: Tensor, decay: Tensor) -> Tensor:
+    """:func:`conduct_heat` in operators of torch, on any device."""
     with no_autocast(x):
         if can_fold(x) and not is_graph_capture():
             return conduct_folded(x, decay.to(x.dtype))
