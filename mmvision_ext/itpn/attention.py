@@ -11,6 +11,7 @@ from ..ops.attention import (
     attend_offsets,
     attend_offsets_at,
 )
+from ..ops.layers import run_linear
 from ..ops.rel_pos import (
     Size,
     crop_axis_table,
@@ -88,12 +89,12 @@ class Attention(nn.Module):
             Tensor: Shape (B, N, C).
         """
         # (B, N, 3C) -> (B, N, 3, heads, D)
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        qkv = run_linear(self.qkv, x).unflatten(-1, (3, self.num_heads, -1))
         if self.window_size is None:
             x = self._attend(qkv, size, ids)
         else:
             x = self._attend_windows(qkv, size, self.window_size)
-        return self.proj(x)
+        return run_linear(self.proj, x)
 
     def _attend(self, qkv: Tensor, size: Optional[Size],
                 ids: Optional[Tensor]) -> Tensor:

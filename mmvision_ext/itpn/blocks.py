@@ -5,14 +5,17 @@ number of dimensions in front: dense maps (B, H, W, C) and the cells of some
 patches (B, K, s, s, C) alike.
 """
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
-from ..ops import DropPath
+from ..ops import DropPath, fused_mlp
+from ..ops.fused import is_plain, norm_of
+from ..ops.gemm import fast_linear
+from ..ops.layers import run_linear
 from .attention import Attention, Size
 
 
@@ -69,7 +72,7 @@ class PatchEmbed(nn.Module):
         x = x.unflatten(-1, (-1, 4)).unflatten(-3, (-1, 4))
         # -> (..., H/4, W/4, C, 4, 4) -> (..., H/4, W/4, C*16)
         x = x.movedim((-4, -2), (-5, -4)).flatten(-3)
-        x = F.linear(x, self.proj.weight.flatten(1), self.proj.bias)
+        x = fast_linear(x, self.proj.weight.flatten(1), self.proj.bias)
         return self.norm(x)
 
 
@@ -93,7 +96,7 @@ class PatchMerge(nn.Module):
         x = x.unflatten(-2, (-1, 2)).unflatten(-4, (-1, 2))
         # rows alternate fastest: -> (..., H/2, W/2, 2 columns, 2 rows, C)
         x = x.movedim((-4, -2), (-2, -3)).flatten(-3)
-        return self.reduction(self.norm(x))
+        return run_linear(self.reduction, self.norm(x))
 
 
 class PatchSplit(nn.Module):
@@ -115,7 +118,7 @@ class PatchSplit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., H, W, C_in) to (..., 2H, 2W, C_out)."""
-        x = self.reduction(self.norm(x))
+        x = run_linear(self.reduction, self.norm(x))
         # (..., H, W, 4C) -> (..., H, W, 2 rows, 2 columns, C)
         x = x.unflatten(-1, (2, 2, -1))
         # -> (..., H, 2, W, 2, C) -> (..., 2H, 2W, C)
@@ -138,6 +141,10 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
         return self.fc2(F.gelu(self.fc1(x)))
+
+    def weights(self) -> Tuple[Tensor, ...]:
+        """Weight and bias of the first layer and of the second."""
+        return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
 
 
 def _gamma(embed_dims: int,
@@ -188,6 +195,12 @@ class MlpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ..., C) to (B, ..., C)."""
+        if type(self.mlp) is Mlp and is_plain(self.norm2, self.mlp.fc1,
+                                              self.mlp.fc2):
+            drops = self.training and self.drop_path.drop_prob > 0.
+            y = fused_mlp(x, self.mlp.weights(), norm_of(self.norm2),
+                          gamma=self.gamma_2, residual=None if drops else x)
+            return x + self.drop_path(y) if drops else y
         y = self.mlp(self.norm2(x))
         return x + self.drop_path(
             y if self.gamma_2 is None else y * self.gamma_2)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops.attention import attend
+from ..ops.gemm import fast_linear
+from ..ops.layers import run_linear
 from .blocks import AttentionBlock, MlpBlock, PatchEmbed, PatchSplit
 
 
@@ -28,7 +30,7 @@ class PointwiseConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(..., C_in) to (..., C_out)."""
         # (C_out, C_in, 1, 1) -> (C_out, C_in)
-        return F.linear(x, self.weight.flatten(1), self.bias)
+        return fast_linear(x, self.weight.flatten(1), self.bias)
 
 
 class FastPatchEmbed(PatchEmbed):
@@ -64,7 +66,7 @@ class FastMerge(nn.Module):
         x = x.transpose(-4, -3).flatten(-3)
         # (2C, C, 2, 2) -> (2C, 2, 2, C) -> (2C, 4C)
         weight = self.reduction.weight.permute(0, 2, 3, 1).flatten(1)
-        return F.linear(x, weight, self.reduction.bias)
+        return fast_linear(x, weight, self.reduction.bias)
 
 
 class FastSplit(PatchSplit):
@@ -175,13 +177,14 @@ class SplitAttention(nn.Module):
         """
         q, k, v = (
             # (B, N, C) -> (B, N, heads, D) -> (B, heads, N, D)
-            F.linear(x, proj.weight, bias).unflatten(
+            fast_linear(x, proj.weight, bias).unflatten(
                 2, (self.num_heads, -1)).transpose(1, 2)
             for proj, bias in ((self.q_proj, self.q_bias),
                                (self.k_proj, None),
                                (self.v_proj, self.v_bias)))
         # (B, heads, N, D) -> (B, N, heads, D) -> (B, N, C)
-        return self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
+        x = attend(q, k, v).transpose(1, 2).flatten(2)
+        return run_linear(self.proj, x)
 
 
 class SwiGLU(nn.Module):
@@ -206,7 +209,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
-        return self.w3(self.ffn_ln(F.silu(self.w1(x)) * self.w2(x)))
+        x = F.silu(run_linear(self.w1, x)) * run_linear(self.w2, x)
+        return run_linear(self.w3, self.ffn_ln(x))
 
 
 class FastAttentionBlock(AttentionBlock):

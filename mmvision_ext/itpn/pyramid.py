@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..ops.layers import run_linear
 from .blocks import MlpBlock, PatchSplit, init_linear, run_block
 
 POOLS = ('avg', 'max')
@@ -124,10 +125,10 @@ class ITPNPyramidNetwork(nn.Module):
 
     def _build(self, f1: Tensor, f2: Tensor, x: Tensor) -> List[Tensor]:
         """Channels-last levels from channels-last stages, fine to coarse."""
-        top = self.align_dim_16tofpn(x)
-        x = _add(self.split_16to8(x), self.align_dim_16to8(f2))
+        top = run_linear(self.align_dim_16tofpn, x)
+        x = _add(self.split_16to8(x), self.align_dim_16to8, f2)
         middle = self._run(self.block_16to8, x)
-        x = _add(self.split_8to4(middle), self.align_dim_8to4(f1))
+        x = _add(self.split_8to4(middle), self.align_dim_8to4, f1)
         fine = self._run(self.block_8to4, x)
         levels = zip(self.fpn_modules, (top, middle, fine))
         return [self._run([block], x) for block, x in levels][::-1]
@@ -142,7 +143,13 @@ class ITPNPyramidNetwork(nn.Module):
         return pool(x, (min(2, x.shape[2]), min(2, x.shape[3])))
 
 
-def _add(split: Tensor, lateral: Tensor) -> Tensor:
+def _add(split: Tensor, align: nn.Module, lateral: Tensor) -> Tensor:
     # Of an odd map, the last row or column of what was split is padding.
     height, width = lateral.shape[-3:-1]
-    return split[..., :height, :width, :] + lateral
+    split = split[..., :height, :width, :]
+    if torch.is_grad_enabled():
+        return split + run_linear(align, lateral)
+    # nobody else has seen what was split: no third map for the sum
+    for part, source in zip(split, lateral):
+        part += run_linear(align, source)
+    return split

@@ -12,25 +12,37 @@ import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from torch import Tensor
 
+from .attention_rows import MIN_PRODUCT_KEYS, attend_rows
 from .dct import is_graph_capture
+from .gemm import by_products
 from .rel_pos import offset_bias, offset_bias_at
 
 #: Entries of a bias that are made at a time; 64 MiB in float32.
 MAX_BIAS_ENTRIES = 1 << 24
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor,
+           scale: Optional[float] = None) -> Tensor:
     """Attention without a bias; memory is linear in the tokens.
 
     Args:
         q (Tensor): Queries, (B, heads, N, D).
         k (Tensor): Keys, (B, heads, M, D).
-        v (Tensor): Values, (B, heads, M, D).
+        v (Tensor): Values, (B, heads, M, D').
+        scale (float, optional): Factor of the scores. Defaults to
+            ``D ** -0.5``.
 
     Returns:
-        Tensor: Shape (B, heads, N, D).
+        Tensor: Shape (B, heads, N, D').
     """
-    return F.scaled_dot_product_attention(q, k, v)
+    scale = q.shape[-1]**-0.5 if scale is None else scale
+    if by_products(q) and k.shape[2] >= MIN_PRODUCT_KEYS:
+        return attend_rows(q, k, v, scale)
+    dims = v.shape[-1]
+    if v.device.type == 'cpu':
+        # The fused kernel of the CPU wants as many for values as for keys.
+        v = F.pad(v, (0, k.shape[-1] - dims))
+    return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dims]
 
 
 def attend_offsets(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
@@ -136,11 +148,7 @@ def attend_axes(q: Tensor,
     # (B, heads, N, D), (B, heads, N, H + W) -> (B, heads, N, D + H + W + f)
     q = F.pad(torch.cat((q, products / scale), -1), (0, fill))
     k = torch.cat((k, marks.expand(*k.shape[:3], extra)), -1)
-    k = F.pad(k, (0, fill))
-    if v.device.type == 'cpu':
-        # The fused kernel of the CPU wants as many for values as for keys.
-        v = F.pad(v, (0, extra + fill))
-    return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dims]
+    return attend(q, F.pad(k, (0, fill)), v, scale)
 
 
 def _axis_vectors(table: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""Orthonormal cosine transforms of channels-last maps, and heat conduction.
+"""Orthonormal cosine transforms of channels-last maps.
 
 Every function takes maps of shape (B, H, W, C) and transforms the two middle
-axes by matrix products that need no permutation. Source: the DCT-II basis;
-conduction after vHeat (arXiv 2405.16555), equations 6 to 8.
+axes by matrix products that need no permutation. Source: the DCT-II basis.
 """
 
 import math
@@ -12,8 +11,6 @@ from typing import ContextManager, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
-
-from .heat_triton import try_conduct_heat
 
 #: How many bases are kept; one of 304 x 304 in float32 takes 361 KiB.
 _MAX_BASES = 64
@@ -169,33 +166,3 @@ def squared_frequencies(height: int,
         squares.append((index * (math.pi / size)).square())
     # (H, 1) + (W,) -> (H, W)
     return (squares[0][:, None] + squares[1]).to(dtype)
-
-
-def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
-    """Transform, multiply by the decay, transform back.
-
-    Args:
-        x (Tensor): Heat of shape (B, H, W, C).
-        decay (Tensor): ``exp(-k (w_n^2 + w_m^2))`` of shape (H, W, C), in
-            float32 or better; it must be 1 at [0, 0], as every decay of
-            heat is.
-
-    Returns:
-        Tensor: Heat after conduction, shape and type of ``x``.
-    """
-    out = try_conduct_heat(x, decay)
-    return conduct_heat_plain(x, decay) if out is None else out
-
-
-def conduct_heat_plain(x: Tensor, decay: Tensor) -> Tensor:
-    """:func:`conduct_heat` in operators of torch, on any device."""
-    with no_autocast(x):
-        if not is_low_precision(x.dtype):
-            return idct_2d(dct_2d(x) * decay.to(x.dtype))
-        # The mean keeps its value (decay 1 at frequency 0). Left in, its
-        # coefficient is sqrt(HW) times as large as the mean: it overflows
-        # float16 and takes most of bfloat16's accuracy.
-        mean = x.mean((1, 2), keepdim=True, dtype=torch.float32)
-        heat = dct_2d((x - mean).to(x.dtype))
-        heat = idct_2d((heat * decay).to(x.dtype))
-        return (heat + mean).to(x.dtype)

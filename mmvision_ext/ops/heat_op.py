@@ -9,12 +9,8 @@ from typing import Any, Callable, Optional, Tuple
 import torch
 from torch import Tensor
 
-from .dct import (
-    conduct_heat_plain,
-    dct_2d,
-    is_low_precision,
-    no_autocast,
-)
+from .dct import dct_2d, is_low_precision, no_autocast
+from .heat import conduct_heat_plain
 from .heat_launch import conduct, conduct_backward
 from .heat_triton import failure_key, failures, warn_once
 

@@ -91,6 +91,8 @@ def resample_grid(
         resample_matrix(old, new, 'cubic', step, values)
         for old, new, step in zip(grid.shape, size, steps))
     with no_autocast(values):
-        # (H, R_h), (R_h, R_w, C), (W, R_w) -> (H, W, C)
-        values = torch.einsum('hr,rsc,ws->hwc', rows, values, columns)
+        # (R_h, R_w, C) -> (R_h, R_w*C) -> (H, R_w*C) -> (H, R_w, C)
+        values = (rows @ values.flatten(1)).unflatten(1, grid.shape[1:])
+        # (H, W, R_w) and (H, R_w, C) -> (H, W, C)
+        values = torch.matmul(columns, values)
     return values.to(grid.dtype)

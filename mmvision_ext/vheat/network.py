@@ -1,161 +1,19 @@
-"""The vHeat network in plain torch: stem, blocks, stages, frequency tables."""
+"""The vHeat network in plain torch, of blocks and frequency tables."""
 
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
-import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
-from ..ops import TABLE_RULES, DropPath, resize_table
-from .arch import VHeatArch, resolve_arch
+from ..ops import TABLE_RULES, resize_table
+from ..ops.fused import is_plain, norm_of
+from ..ops.normed import norm_channels_first
+from .arch import resolve_arch
+from .blocks import Downsample, HeatBlock, HeatStage, PatchEmbed
 from .decay_cache import DecayCache
-from .operator import HeatConduction2d
+from .deploy import check_sizes, freeze_decay, pick_bucket, token_sizes
 from .padding import find_valid_sizes, run_on_valid_areas
-
-
-def _conv_nhwc(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution between channels-last maps, (B, H, W, C)."""
-    # (B, H, W, C) -> (B, C, H, W) -> (B, H', W', C'), views throughout
-    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-class PatchEmbed(nn.Module):
-    """Two strided 3x3 convolutions, each with a LayerNorm, GELU between.
-
-    Args:
-        in_channels (int): Channels of the image.
-        embed_dims (int): Channels after the stem, an even number.
-    """
-
-    def __init__(self, in_channels: int, embed_dims: int) -> None:
-        super().__init__()
-        middle = embed_dims // 2
-        self.conv1 = nn.Conv2d(in_channels, middle, 3, stride=2, padding=1)
-        self.norm1 = nn.LayerNorm(middle, eps=1e-6)
-        self.conv2 = nn.Conv2d(middle, embed_dims, 3, stride=2, padding=1)
-        self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, ceil(H/4), ceil(W/4), embed_dims)."""
-        # (B, C, H, W) -> (B, H, W, C)
-        x = x.permute(0, 2, 3, 1).contiguous()
-        x = F.gelu(self.norm1(_conv_nhwc(self.conv1, x)))
-        return self.norm2(_conv_nhwc(self.conv2, x))
-
-
-class Downsample(nn.Module):
-    """Strided 3x3 convolution to twice the channels, then LayerNorm.
-
-    Args:
-        in_channels (int): Channels before; there are twice as many after.
-    """
-
-    def __init__(self, in_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels, 2 * in_channels, 3, stride=2, padding=1, bias=False)
-        self.norm = nn.LayerNorm(2 * in_channels, eps=1e-5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, ceil(H/2), ceil(W/2), 2C)."""
-        return self.norm(_conv_nhwc(self.conv, x))
-
-
-class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between.
-
-    The layers keep torch's default initialisation, that of the 1x1
-    convolutions of the original.
-
-    Args:
-        embed_dims (int): Channels in and out.
-        hidden_dims (int): Channels between.
-    """
-
-    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden_dims)
-        self.fc2 = nn.Linear(hidden_dims, embed_dims)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
-class HeatBlock(nn.Module):
-    """Heat conduction and MLP, each a residual branch.
-
-    ``x + P(g1 HCO(LN(x)))`` in the pre-norm form and ``x + P(g1 LN(HCO(x)))``
-    in the post-norm form, then the same with the MLP.
-
-    Args:
-        arch (VHeatArch): Form, MLP ratio and layer scale.
-        embed_dims (int): Channels C.
-        drop_path_rate (float): Stochastic depth of both branches.
-        table_resize (str): See :class:`HeatConduction2d`.
-        decay_cache (DecayCache): Shared by the network.
-    """
-
-    def __init__(self, arch: VHeatArch, embed_dims: int,
-                 drop_path_rate: float, table_resize: str,
-                 decay_cache: DecayCache) -> None:
-        super().__init__()
-        self.post_norm = arch.post_norm
-        self.norm1 = nn.LayerNorm(embed_dims, eps=1e-5)
-        self.op = HeatConduction2d(
-            embed_dims, table_resize=table_resize, decay_cache=decay_cache)
-        self.norm2 = nn.LayerNorm(embed_dims, eps=1e-5)
-        self.mlp = Mlp(embed_dims, int(embed_dims * arch.mlp_ratio))
-        self.drop_path = DropPath(drop_path_rate)
-        self.gamma1 = self.gamma2 = None
-        if arch.layer_scale is not None:
-            self.gamma1 = nn.Parameter(
-                torch.full((embed_dims, ), arch.layer_scale))
-            self.gamma2 = nn.Parameter(
-                torch.full((embed_dims, ), arch.layer_scale))
-
-    def forward(self, x: Tensor, freq_embed: Tensor) -> Tensor:
-        """(B, H, W, C) and a table (R_h, R_w, C) to (B, H, W, C)."""
-        if self.post_norm:
-            y = self.norm1(self.op.mix(x, freq_embed))
-        else:
-            y = self.op.mix(self.norm1(x), freq_embed)
-        x = x + self._scale(y, self.gamma1)
-        if self.post_norm:
-            y = self.norm2(self.mlp(x))
-        else:
-            y = self.mlp(self.norm2(x))
-        return x + self._scale(y, self.gamma2)
-
-    def _scale(self, y: Tensor, gamma: Optional[Tensor]) -> Tensor:
-        return self.drop_path(y if gamma is None else y * gamma)
-
-
-class HeatStage(nn.Module):
-    """The blocks of one resolution and the step to the next.
-
-    Args:
-        blocks (list[HeatBlock]): In order.
-        downsample (Downsample, optional): None in the last stage.
-        with_cp (bool): Recompute each block once in the backward pass.
-    """
-
-    def __init__(self, blocks: List[HeatBlock],
-                 downsample: Optional[Downsample], with_cp: bool) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-        self.downsample = downsample
-        self.with_cp = with_cp
-
-    def forward(self, x: Tensor, freq_embed: Tensor) -> Tensor:
-        """The map before the downsampling, (B, H, W, C)."""
-        for block in self.blocks:
-            if self.with_cp and torch.is_grad_enabled():
-                x = cp.checkpoint(block, x, freq_embed, use_reentrant=False)
-            else:
-                x = block(x, freq_embed)
-        return x
 
 
 class VHeatNetwork(nn.Module):
@@ -193,7 +51,10 @@ class VHeatNetwork(nn.Module):
         embed_dims = self.arch_settings.embed_dims
         self.num_features = [embed_dims << i for i in range(self.num_stages)]
         self.patch_embed = PatchEmbed(in_channels, embed_dims)
-        self.freq_embed = nn.ParameterList(self._tables(img_size))
+        self.freq_embed: Optional[nn.ParameterList] = nn.ParameterList(
+            self._tables(img_size))
+        self.deploy_sizes: List[Tuple[int, int]] = []
+        self.deploy_pad = False
         self.stages = nn.ModuleList(
             self._stages(drop_path_rate, table_resize, with_cp))
         if out_norm:
@@ -255,7 +116,7 @@ class VHeatNetwork(nn.Module):
             last = len(stages) == self.num_stages - 1
             stages.append(
                 HeatStage(blocks, None if last else Downsample(channels),
-                          with_cp))
+                          table_resize, with_cp))
         return stages
 
     def _freeze_stages(self) -> None:
@@ -272,8 +133,57 @@ class VHeatNetwork(nn.Module):
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
 
+    def switch_to_deploy(self,
+                         sizes: Sequence[Tuple[int, int]],
+                         pad: bool = False) -> None:
+        """Keep what inference at known sizes needs, for good.
+
+        The decay maps of each block take the place of the tables and layers
+        that they come from: the released network's form for inference, at
+        any number of sizes. The state dict changes with it; a network of the
+        same arguments and sizes loads it. ``torch.compile`` makes a graph a
+        size, and with one a CUDA graph can be captured.
+
+        Args:
+            sizes (Sequence[tuple[int, int]]): Height and width in pixels of
+                the images that will come.
+            pad (bool): Run other images at the smallest of the sizes that
+                holds them, with zeros at the right and the bottom, which
+                the global transform sees. By default they are refused.
+
+        Raises:
+            ValueError: If the sizes are wrong or the network is deployed.
+        """
+        if self.deploy_sizes:
+            raise ValueError('the network is deployed already; build it anew '
+                             'for other sizes')
+        checked = check_sizes(sizes)
+        per_stage = list(zip(*(token_sizes(size, self.num_stages)
+                               for size in checked)))
+        for stage, table, maps in zip(self.stages, self.freq_embed,
+                                      per_stage):
+            for block in stage.blocks:
+                freeze_decay(block.op, table, dict.fromkeys(maps))
+        self.freq_embed = None
+        self.deploy_sizes = checked
+        self.deploy_pad = pad
+        self.eval().requires_grad_(False)
+
     def train(self, mode: bool = True) -> 'VHeatNetwork':
-        """Set the mode; frozen stages and, if asked, norms stay in eval."""
+        """Set the mode; frozen stages and, if asked, norms stay in eval.
+
+        Args:
+            mode (bool): True to train. Defaults to True.
+
+        Returns:
+            VHeatNetwork: Itself.
+
+        Raises:
+            ValueError: If the network is deployed and is to be trained.
+        """
+        if mode and self.deploy_sizes:
+            raise ValueError('the network is deployed (switch_to_deploy) and '
+                             'cannot be trained; build it anew')
         super().train(mode)
         self.decay_cache.clear()
         self._freeze_stages()
@@ -314,27 +224,43 @@ class VHeatNetwork(nn.Module):
         if valid_sizes is None and self.ignore_padding:
             valid_sizes = find_valid_sizes(x)
         if valid_sizes is None:
-            return self._forward(x)
+            return self._forward_deployed(x) if self.deploy_sizes \
+                else self._forward(x)
         strides = [4 << i for i in self.out_indices]
-        return run_on_valid_areas(self._forward, x, valid_sizes, strides)
+        run = self._forward_deployed if self.deploy_sizes else self._forward
+        return run_on_valid_areas(run, x, valid_sizes, strides)
+
+    def _forward_deployed(self, x: Tensor) -> Tuple[Tensor, ...]:
+        size = (x.shape[2], x.shape[3])
+        bucket = pick_bucket(size, self.deploy_sizes, self.deploy_pad)
+        if bucket == size:
+            return self._forward(x)
+        x = F.pad(x, (0, bucket[1] - size[1], 0, bucket[0] - size[0]))
+        wanted = token_sizes(size, self.num_stages)
+        return tuple(out[:, :, :wanted[i][0], :wanted[i][1]].contiguous()
+                     for i, out in zip(self.out_indices, self._forward(x)))
 
     def _forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         x = self.patch_embed(x)
         outs = []
         for i, stage in enumerate(self.stages):
-            x = stage(x, self.freq_embed[i])
+            x = stage(x, self.freq_embed[i] if self.freq_embed else None)
             if i in self.out_indices:
-                out = getattr(self, f'norm{i}')(x) if self.out_norm else x
-                # (B, H, W, C) -> (B, C, H, W)
-                outs.append(out.permute(0, 3, 1, 2).contiguous())
+                outs.append(self._channels_first(x, i))
             if i == self.out_indices[-1]:
                 break
             x = stage.downsample(x)
         return tuple(outs)
 
+    def _channels_first(self, x: Tensor, stage: int) -> Tensor:
+        norm = getattr(self, f'norm{stage}') if self.out_norm else None
+        if norm is None or is_plain(norm):
+            return norm_channels_first(x, norm and norm_of(norm))
+        return norm(x).permute(0, 3, 1, 2).contiguous()  # to (B, C, H, W)
+
     def _load_from_state_dict(self, state_dict: dict, prefix: str,
                               *args: object) -> None:
-        for i, table in enumerate(self.freq_embed):
+        for i, table in enumerate(self.freq_embed or ()):
             key = f'{prefix}freq_embed.{i}'
             loaded = state_dict.get(key)
             # Anything but another grid is left to the usual error.

@@ -6,8 +6,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import TABLE_RULES, conduct_heat, resize_table, squared_frequencies
+from ..ops import (
+    TABLE_RULES,
+    conduct_heat,
+    decay_map,
+    gemm,
+    resize_table,
+)
 from ..ops.dct import is_graph_capture, no_autocast
+from ..ops.fused import (
+    Norm,
+    compute_dtype,
+    is_plain,
+    norm_of,
+    wants_grad,
+)
+from ..ops.heat_branch import (
+    Linear,
+    depthwise,
+    gated_projection,
+    heat_and_gate,
+    infer_gated,
+)
 from .decay_cache import DecayCache
 
 
@@ -15,32 +35,6 @@ def init_linear(linear: nn.Linear) -> None:
     """Truncated normal of std 0.02 cut at +-2, zero bias; in place."""
     nn.init.trunc_normal_(linear.weight, std=0.02, a=-2., b=2.)
     nn.init.zeros_(linear.bias)
-
-
-def decay_map(freq_embed: Tensor, to_k: nn.Linear) -> Tensor:
-    """``exp(-k (w_n^2 + w_m^2))`` with ``k = ReLU(to_k(freq_embed))``.
-
-    Computed in float32 or better, whatever the parameters' type and
-    autocast. Source: vHeat (arXiv 2405.16555), equations 7 and 8.
-
-    Args:
-        freq_embed (Tensor): Frequency values of shape (H, W, C).
-        to_k (nn.Linear): From C channels to C diffusivities.
-
-    Returns:
-        Tensor: Shape (H, W, C), in (0, 1], exactly 1 at [0, 0].
-    """
-    dtype = torch.promote_types(freq_embed.dtype, torch.float32)
-    with no_autocast(freq_embed):
-        diffusivity = F.relu(
-            F.linear(
-                freq_embed.to(dtype), to_k.weight.to(dtype),
-                to_k.bias.to(dtype)))
-        height, width, _ = freq_embed.shape
-        squared = squared_frequencies(height, width, dtype,
-                                      freq_embed.device)
-        # (H, W, C) * (H, W, 1) -> (H, W, C)
-        return torch.exp(-diffusivity * squared[..., None])
 
 
 class HeatConduction2d(nn.Module):
@@ -96,11 +90,13 @@ class HeatConduction2d(nn.Module):
                 torch.empty(*table_size, embed_dims))
             nn.init.trunc_normal_(self.freq_embed, std=0.02, a=-2., b=2.)
 
-    def decay(self, freq_embed: Tensor, size: Tuple[int, int]) -> Tensor:
+    def decay(self, freq_embed: Optional[Tensor],
+              size: Tuple[int, int]) -> Tensor:
         """The decay map for maps of ``size``, shape (H, W, C).
 
         Args:
-            freq_embed (Tensor): Frequency table (R_h, R_w, C).
+            freq_embed (Tensor, optional): Frequency table (R_h, R_w, C);
+                None in a deployed network.
             size (tuple[int, int]): (H, W) in tokens.
 
         Returns:
@@ -108,9 +104,12 @@ class HeatConduction2d(nn.Module):
             gradient is needed.
         """
 
+        if self.to_k is None:  # by VHeatNetwork.switch_to_deploy
+            return getattr(self, f'decay_{size[0]}x{size[1]}')
+
         def compute() -> Tensor:
             table = resize_table(freq_embed, size, self.table_resize)
-            return decay_map(table, self.to_k)
+            return decay_map(table, self.to_k.weight, self.to_k.bias)
 
         if is_graph_capture():
             return compute()
@@ -137,6 +136,60 @@ class HeatConduction2d(nn.Module):
             size = (int(size[0]), int(size[1]))
         heat = conduct_heat(heat, self.decay(freq_embed, size))
         return self.out_linear(self.out_norm(heat) * F.silu(gate))
+
+    def can_fuse(self) -> bool:
+        """Whether :meth:`fused` may stand for :meth:`mix`."""
+        modules = [self.dwconv, self.linear, self.out_norm, self.out_linear]
+        if self.to_k is not None:
+            modules.append(self.to_k)
+        return is_plain(*modules)
+
+    def fused(self, x: Tensor, freq_embed: Tensor, pre_norm: Optional[Norm],
+              post_norm: Optional[Norm], gamma: Optional[Tensor],
+              residual: Optional[Tensor]) -> Tensor:
+        """``residual + gamma * LN(mix(LN(x)))`` with less memory and traffic.
+
+        Args:
+            x (Tensor): Shape (B, H, W, C).
+            freq_embed (Tensor): Frequency table (R_h, R_w, C) of any grid.
+            pre_norm (Norm, optional): Norm of ``x``.
+            post_norm (Norm, optional): Norm of the result.
+            gamma (Tensor, optional): Factor a channel of the result.
+            residual (Tensor, optional): What is added.
+
+        Returns:
+            Tensor: Shape (B, H, W, C). Gradients of gradients are not
+            available.
+        """
+        dtype = compute_dtype(x)
+        linear, out = (
+            Linear(m.weight.to(dtype), m.bias.to(dtype))
+            for m in (self.linear, self.out_linear))
+        conv = Linear(self.dwconv.weight.to(dtype),
+                      self.dwconv.bias.to(dtype))
+        heat, gate = (Linear(*pair) for pair in zip(
+            linear.weight.chunk(2), linear.bias.chunk(2)))
+        norm = norm_of(self.out_norm)
+        if gamma is not None and post_norm is None:
+            # (C, C) * (C, 1)
+            out = Linear(out.weight * gamma[:, None].to(dtype),
+                         out.bias * gamma.to(dtype))
+        elif post_norm is not None:
+            post_norm = post_norm.scaled(gamma)
+        decay = self.decay(freq_embed, (x.shape[1], x.shape[2]))
+        with no_autocast(x):
+            if wants_grad(x, decay, *self.parameters()):
+                u, z = heat_and_gate(x, pre_norm, conv, heat, gate)
+                y = gated_projection(conduct_heat(u, decay), z, norm, out)
+                if post_norm is not None:
+                    y = post_norm(y)
+                return y if residual is None else residual + y
+            y = x if pre_norm is None else pre_norm(x)
+            mixed = depthwise(y.to(dtype), *conv)
+            # (B, H, W, C) -> (N, C) -> (B, H, W, C)
+            u = gemm.linear(mixed.flatten(0, 2), *heat).view(x.shape)
+            u = conduct_heat(u, decay)
+            return infer_gated(u, mixed, gate, norm, out, post_norm, residual)
 
     def forward(self,
                 x: Tensor,

@@ -11,7 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmvision_ext.ops import conduct_heat, heat_triton
-from mmvision_ext.ops.dct import conduct_heat_plain
+from mmvision_ext.ops.heat import conduct_heat_plain
 from mmvision_ext.ops.heat_triton import (
     conduct_heat_triton,
     explain_unsupported,

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
+from mmvision_ext.ops import decay_map
 from mmvision_ext.vheat import HeatConduction2d
-from mmvision_ext.vheat.operator import decay_map
 
 
 def perturbed(**kwargs) -> HeatConduction2d:
@@ -53,7 +53,7 @@ def test_equals_the_formulas():
 def test_decay_is_one_at_dc_and_falls():
     to_k = torch.nn.Linear(3, 3)
     torch.nn.init.normal_(to_k.weight)
-    decay = decay_map(torch.randn(6, 4, 3), to_k)
+    decay = decay_map(torch.randn(6, 4, 3), to_k.weight, to_k.bias)
     assert (decay[0, 0] == 1).all()
     assert (decay <= 1).all() and (decay >= 0).all()
     assert decay.min() < 0.5

@@ -279,7 +279,7 @@ def test_cache_round_trip(state_file, images, tmp_path):
     # one new image among known ones, in another order
     new = torch.randn(1, 3, 12, 12)
     mixed = torch.cat([images[2:], new, images[:1]])
-    assert torch.allclose(cached(mixed), plain(mixed), atol=1e-6)
+    assert torch.allclose(cached(mixed), plain(mixed), atol=1e-5)
     assert calls == [3, 1]
     assert torch.equal(cached(mixed)[[2, 0]], expected[[0, 2]])
     files = list((tmp_path / 'c').rglob('*'))
