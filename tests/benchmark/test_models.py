@@ -162,6 +162,9 @@ def test_attention_memory_grows_with_the_tokens(
         rpe: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # the bias of fewer pairs at a time, as it is for larger maps
     monkeypatch.setattr('mmvision_ext.ops.attention.MAX_BIAS_ENTRIES', 1 << 16)
+    # and few scores: their number does not grow, which hides what does
+    monkeypatch.setattr('mmvision_ext.ops.attention.MIN_PRODUCT_KEYS', 1)
+    monkeypatch.setattr('mmvision_ext.ops.attention_rows.SCORE_BYTES', 1)
     monkeypatch.setitem(ARCH_ZOO, 'nano', ITPNArch(32, (1, 1, 1), 2))
     peaks = {}
     for end in ('', '-plain'):

@@ -19,7 +19,6 @@ from mmvision_ext.ops.attention_rows import attend_rows
 from mmvision_ext.ops.fused import Norm, is_plain
 from mmvision_ext.ops.heat_branch import (
     Linear,
-    depthwise,
     gated_projection,
     heat_and_gate,
     infer_gated,
