@@ -149,7 +149,9 @@ def _add(split: Tensor, align: nn.Module, lateral: Tensor) -> Tensor:
     split = split[..., :height, :width, :]
     if torch.is_grad_enabled():
         return split + run_linear(align, lateral)
-    # nobody else has seen what was split: no third map for the sum
-    for part, source in zip(split, lateral):
-        part += run_linear(align, source)
+    # Nobody else has seen what was split, so it holds the sum; the other
+    # term is there for some rows (of an image, or all of a patch) at a time.
+    for term, source in zip(split.flatten(0, -4).split(32, 1),
+                            lateral.flatten(0, -4).split(32, 1)):
+        term += run_linear(align, source)
     return split
