@@ -69,16 +69,21 @@ def test_ceilings_are_the_best_medians(
     monkeypatch.setattr(ceilings, 'CPU_SIDES', (10, 20))
     monkeypatch.setattr(ceilings, 'CPU_COPY', 4000)
     probe = ceilings.CeilingProbe(CPU, torch.float32)
-    assert list(probe.steps) == ['product 10', 'product 20', 'copy']
+    assert list(probe.steps) == [
+        'product 10', 'layer product 10', 'product 20', 'layer product 20',
+        'copy'
+    ]
     for step in probe.steps.values():
         step()
     found = probe.rates({'product 10': Times([1., 2., 2.], []),
+                         'layer product 10': Times([3.], []),
                          'product 20': Times([4.], []),
+                         'layer product 20': Times([5.], []),
                          'copy': Times([2.], [])})
     assert found.flops == max(2000 / 2, 16000 / 4)
     assert found.bytes == 2 * 4000 / 2
     half = ceilings.CeilingProbe(CPU, torch.float16)
-    assert list(half.steps) == ['product 10', 'copy']
+    assert list(half.steps) == ['product 10', 'layer product 10', 'copy']
 
 
 @pytest.mark.parametrize('ours, reference, expected', [
