@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...ops.attention import attend
-from ..blocks import AttentionBlock, init_linear
+from ...ops.gemm import fast_linear
+from ...ops.layers import run_linear
+from ..blocks import AttentionBlock, MlpBlock, init_linear
 from ..network import take_patches
 from ..position import sincos_position
 from .patches import PATCH, gather_patches
@@ -61,8 +63,8 @@ def embed_levels(embeddings: nn.ModuleList,
     """
     # (B, K, s, s, C / s^2) -> (B, K, C)
     return [
-        embed(level).flatten(2)
-        for embed, level in zip(reversed(embeddings), pyramid)
+        run_linear(linear, norm(level)).flatten(2)
+        for (norm, linear), level in zip(reversed(embeddings), pyramid)
     ]
 
 
@@ -117,15 +119,15 @@ class DecoderBlock(AttentionBlock):
         (q_weight, kv_weight), (q_bias, kv_bias) = qkv.weight.split(
             parts), qkv.bias.split(parts)
         # (B, M, D) -> (B, M, heads, d) -> (B, heads, M, d)
-        q = F.linear(gather_patches(y, ids), q_weight, q_bias)
+        q = fast_linear(gather_patches(y, ids), q_weight, q_bias)
         q = q.unflatten(-1, heads).transpose(1, 2)
         # (B, N, 2D) -> (B, N, 2, heads, d) -> 2 of (B, heads, N, d)
-        k, v = F.linear(y, kv_weight, kv_bias).unflatten(
+        k, v = fast_linear(y, kv_weight, kv_bias).unflatten(
             -1, (2, *heads)).permute(2, 0, 3, 1, 4).unbind(0)
         # (B, heads, M, d) -> (B, M, heads, d) -> (B, M, D)
         y = attend(q, k, v).transpose(1, 2).flatten(2)
-        x = gather_patches(x, ids) + self.attn.proj(y)
-        return x + self.mlp(self.norm2(x))
+        x = gather_patches(x, ids) + run_linear(self.attn.proj, y)
+        return MlpBlock.forward(self, x)
 
 
 class PixelHead(nn.Module):
@@ -133,8 +135,7 @@ class PixelHead(nn.Module):
 
     Source: "Integrally Pre-Trained Transformer Pyramid Networks", CVPR 2023
     (arXiv 2211.12735), section 3, in the form that was released. Its steps
-    are :meth:`embed`, :meth:`fill`, :meth:`decode` and :attr:`decoder_pred`,
-    the last from (B, M, D) to the normalised pixels, (B, M, 256 * C).
+    are :meth:`embed`, :meth:`fill`, :meth:`decode` and :meth:`predict`.
 
     Args:
         in_channels (int): Channels F of the pyramid. Defaults to 256.
@@ -235,6 +236,10 @@ class PixelHead(nn.Module):
         for block in blocks:
             tokens = block(tokens)
         return self.decoder_norm(last.forward_some(tokens, ids))
+
+    def predict(self, tokens: Tensor) -> Tensor:
+        """Decoded tokens (B, M, D) to normalised pixels (B, M, 256 * C)."""
+        return run_linear(self.decoder_pred, tokens)
 
 
 def pixel_loss(pred: Tensor, images: Tensor, grid: Grid,

@@ -104,7 +104,7 @@ class ITPNPixelPretrain(ITPNPretrain):
         """
         grid, hidden = self._hide(images, noise)
         decoded = self._decode(images, hidden, grid)
-        pred = self.head.decoder_pred(decoded[-1])
+        pred = self.head.predict(decoded[-1])
         losses = dict(
             loss_pixel=pixel_loss(pred, images, grid, hidden.ids_masked))
         if self.mfm is not None:
@@ -175,7 +175,7 @@ class ITPNPixelPretrain(ITPNPretrain):
         """
         grid, hidden = self._hide(images, noise)
         ids = hidden.ids_masked
-        pred = self.head.decoder_pred(
+        pred = self.head.predict(
             self._decode(images, hidden, grid)[-1]).float()
         _, mean, std = patch_targets(images, grid, ids)
         patches = images_to_patches(images.float())
