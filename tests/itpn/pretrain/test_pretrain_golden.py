@@ -34,8 +34,11 @@ def test_pixel(shared_root, pretrain):
     with torch.no_grad():
         pyramid = model.neck.forward_tokens(
             *model.backbone.forward_visible(images, ids))
+        # all patches, not the hidden ones alone
+        every = hidden._replace(
+            ids_masked=torch.arange(196).expand(len(images), -1))
         pred = model.head.decoder_pred(
-            model._decode(images, hidden, (14, 14))[-1])
+            model._decode(images, every, (14, 14))[-1])
     for stride, level in zip((4, 8, 16), pyramid):
         np.testing.assert_allclose(
             level, case[f'output/fpn_{stride}'], rtol=0, atol=2e-5)

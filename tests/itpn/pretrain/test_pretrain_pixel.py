@@ -78,17 +78,41 @@ def test_as_released_step_by_step(pretrain, images):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_only_hidden_patches_count(images):
-    hidden = random_masking(torch.rand(2, 16), 0.75)
-    pred = torch.randn(2, 16, 768)
-    loss = pixel_loss(pred, images, hidden.mask)
-    changed = pred.clone()
-    changed[~hidden.mask] = 100.
-    assert torch.equal(loss, pixel_loss(changed, images, hidden.mask))
-    target = patch_targets(images)[0]
-    assert pixel_loss(target, images, hidden.mask) == 0
-    expected = F.mse_loss(pred[hidden.mask], target[hidden.mask])
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+def test_loss_of_hidden_patches(images):
+    ids = random_masking(torch.rand(2, 16), 0.75).ids_masked
+    target = patch_targets(images, (4, 4), ids)[0]
+    assert pixel_loss(target, images, (4, 4), ids) == 0
+    pred = torch.randn(2, 12, 768)
+    expected = F.mse_loss(pred, target)
+    loss = pixel_loss(pred, images, (4, 4), ids)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    patches = images_to_patches(images)
+    for b in range(2):
+        values = patches[b, ids[b]]
+        expected = (values - values.mean(1, keepdim=True)) / (
+            values.var(1, keepdim=True) + 1e-6)**.5
+        assert torch.allclose(target[b], expected, atol=1e-6)
+
+
+def test_last_block_gives_what_is_asked(pretrain):
+    """Some tokens, as if all had been computed; gradients too."""
+    block = pretrain.build_pixel().head.decoder_blocks[0].double()
+    x = torch.randn(2, 16, 32).double()
+    ids = torch.rand(2, 16).argsort(1)[:, :5]
+    weights = torch.randn(2, 5, 32).double()
+    found = []
+    for compute in (
+            lambda y: block.forward_some(y, ids),
+            lambda y: block(y).gather(1, ids[..., None].expand(-1, -1, 32))):
+        given = x.clone().requires_grad_()
+        block.zero_grad()
+        out = compute(given)
+        (out * weights).sum().backward()
+        found.append([out, given.grad, *(
+            p.grad.clone() for p in block.parameters())])
+    assert len(found[0]) == 2 + 12
+    for some, every in zip(*found):
+        assert torch.allclose(some, every, rtol=1e-10, atol=1e-12)
 
 
 def test_other_grids(pretrain):
@@ -162,6 +186,7 @@ def test_tensor_mode_gives_the_pyramid(pretrain, images):
 
 @pytest.mark.parametrize('change, message', [
     (dict(decoder=dict(embed_dims=40)), 'multiple of 16'),
+    (dict(decoder=dict(depth=0)), 'depth of the decoder is 0'),
     (dict(mfm=dict(teacher='clip')), "'momentum'"),
     (dict(mfm=dict(colour=1)), 'MFMSettings'),
     (dict(backbone=dict(out_indices=(2, ))), 'maps of all'),
