@@ -31,6 +31,17 @@ def is_graph_capture() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def can_keep() -> bool:
+    """Whether tensors made right now may be kept for later calls.
+
+    Returns:
+        bool: False while torch captures a graph, and inside the transforms
+        of ``torch.func``, whose tensors must not leave them.
+    """
+    return not (is_graph_capture()
+                or torch._C._are_functorch_transforms_active())
+
+
 def no_autocast(x: Tensor) -> ContextManager:
     """Context in which operations keep the types they are given.
 
@@ -82,7 +93,7 @@ def dct_basis(length: int,
         ValueError: If ``length`` is below 1.
     """
     device = torch.device('cpu' if device is None else device)
-    if is_graph_capture():
+    if not can_keep():
         return _build_basis(length, dtype, device)
     if length < 1:
         raise ValueError(f'length is {length}; a transform needs at least 1')

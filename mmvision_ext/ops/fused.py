@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dct import is_graph_capture
+from .dct import can_keep
 
 
 class Norm(NamedTuple):
@@ -50,8 +50,7 @@ def can_fuse() -> bool:
         bool: False while torch captures a graph, whose compiler fuses for
         itself, and inside the transforms of ``torch.func``.
     """
-    return not (is_graph_capture()
-                or torch._C._are_functorch_transforms_active())
+    return can_keep()
 
 
 def is_plain(*modules: nn.Module, bias: bool = True) -> bool:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .dct import is_graph_capture
+from .dct import can_keep
 
 
 def _find_product() -> Optional[torch._ops.OpOverloadPacket]:
@@ -83,8 +83,7 @@ def by_products(x: Tensor) -> bool:
         autocast and while no graph is captured.
     """
     return (_by_onednn(x) and not torch.is_autocast_enabled('cpu')
-            and not is_graph_capture()
-            and not torch._C._are_functorch_transforms_active())
+            and can_keep())
 
 
 def fast_linear(x: Tensor, weight: Tensor,

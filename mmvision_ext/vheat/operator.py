@@ -13,7 +13,7 @@ from ..ops import (
     gemm,
     resize_table,
 )
-from ..ops.dct import is_graph_capture, no_autocast
+from ..ops.dct import can_keep, no_autocast
 from ..ops.fused import (
     Norm,
     compute_dtype,
@@ -111,7 +111,7 @@ class HeatConduction2d(nn.Module):
             table = resize_table(freq_embed, size, self.table_resize)
             return decay_map(table, self.to_k.weight, self.to_k.bias)
 
-        if is_graph_capture():
+        if not can_keep():
             return compute()
         return self.decay_cache.get(
             (id(self), *size),

@@ -160,6 +160,28 @@ def test_pickle_copy_and_ema(network):
                           network.freq_embed[0])
 
 
+def test_gradients_of_gradients_by_the_transforms_of_torch():
+    torch.manual_seed(0)
+    network = VHeatNetwork(ARCH, img_size=64).double()
+    x = torch.randn(1, 3, 128, 128, dtype=torch.float64)
+    step = torch.randn_like(x)
+
+    def total(x):
+        return sum(out.sin().sum() for out in network(x))
+
+    gradient = torch.func.grad(total)
+    _, found = torch.func.jvp(gradient, (x, ), (step, ))
+    eps = 1e-5
+    expected = (gradient(x + eps * step) - gradient(x - eps * step)) / (
+        2 * eps)
+    assert (found - expected).norm() < 1e-6 * expected.norm()
+    # by autograd they are refused, not wrong
+    x.requires_grad_()
+    first, = torch.autograd.grad(total(x), x, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        first.square().sum().backward()
+
+
 def test_compile_serves_every_size_without_a_break(network):
     import torch._dynamo.testing
     torch._dynamo.reset()
