@@ -114,9 +114,8 @@ def dct_basis(length: int,
 
 
 def _transform(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    # a graph that is only compiled sees a constant True there
-    if torch.compiler.is_exporting() and \
-            not torch.compiler.is_dynamo_compiling():
+    # (torch.compile takes this branch too: to it, the answer is yes)
+    if torch.compiler.is_exporting():
         # Splitting (W*C) again would bind an exported graph to the widths
         # that divide it, so there it is two products on (B, C, H, W).
         x = rows @ x.permute(0, 3, 1, 2) @ columns.t()
