@@ -126,10 +126,14 @@ class ITPNPyramidNetwork(nn.Module):
     def _build(self, f1: Tensor, f2: Tensor, x: Tensor) -> List[Tensor]:
         """Channels-last levels from channels-last stages, fine to coarse."""
         top = run_linear(self.align_dim_16tofpn, x)
-        x = _add(self.split_16to8(x), self.align_dim_16to8, f2)
-        middle = self._run(self.block_16to8, x)
-        x = _add(self.split_8to4(middle), self.align_dim_8to4, f1)
-        fine = self._run(self.block_8to4, x)
+        # No name for what goes into the blocks: the finest maps are large,
+        # and a name would keep them.
+        middle = self._run(
+            self.block_16to8,
+            _add(self.split_16to8(x), self.align_dim_16to8, f2))
+        fine = self._run(
+            self.block_8to4,
+            _add(self.split_8to4(middle), self.align_dim_8to4, f1))
         levels = zip(self.fpn_modules, (top, middle, fine))
         return [self._run([block], x) for block, x in levels][::-1]
 

@@ -7,7 +7,7 @@ import torch
 #: Bytes of what is made in between, for a core of a CPU and for a GPU. A CPU
 #: has a mebibyte or two of cache a core; a GPU wants large products, and
 #: chunks only bound its memory.
-CPU_BYTES = 2 << 20
+CPU_BYTES = 4 << 20
 _GPU_BYTES = 128 << 20
 #: Below so many rows a matrix product takes longer to lay out its weights.
 MIN_ROWS = 512

@@ -19,7 +19,7 @@ from .gemm import product
 
 #: Below this side the products are too small to be worth the additions.
 MIN_SIDE = 24
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 2 << 20
 
 
 def can_fold(x: Tensor) -> bool:
