@@ -5,14 +5,13 @@ number of dimensions in front: dense maps (B, H, W, C) and the cells of some
 patches (B, K, s, s, C) alike.
 """
 
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional
 
 import torch
-import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
-from ..ops import DropPath, fused_mlp
+from ..ops import DropPath, Mlp
 from ..ops.fused import is_plain, norm_of
 from ..ops.gemm import fast_linear
 from ..ops.layers import run_linear
@@ -125,28 +124,6 @@ class PatchSplit(nn.Module):
         return x.transpose(-4, -3).flatten(-5, -4).flatten(-3, -2)
 
 
-class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between.
-
-    Args:
-        embed_dims (int): Channels in and out.
-        hidden_dims (int): Channels between.
-    """
-
-    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden_dims)
-        self.fc2 = nn.Linear(hidden_dims, embed_dims)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-    def weights(self) -> Tuple[Tensor, ...]:
-        """Weight and bias of the first layer and of the second."""
-        return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
-
-
 def _gamma(embed_dims: int,
            layer_scale: Optional[float]) -> Optional[nn.Parameter]:
     if layer_scale is None:
@@ -195,11 +172,11 @@ class MlpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ..., C) to (B, ..., C)."""
-        if type(self.mlp) is Mlp and is_plain(self.norm2, self.mlp.fc1,
-                                              self.mlp.fc2):
+        if type(self.mlp) is Mlp and self.mlp.can_fuse() and \
+                is_plain(self.norm2):
             drops = self.training and self.drop_path.drop_prob > 0.
-            y = fused_mlp(x, self.mlp.weights(), norm_of(self.norm2),
-                          gamma=self.gamma_2, residual=None if drops else x)
+            y = self.mlp.fused(x, norm_of(self.norm2), gamma=self.gamma_2,
+                               residual=None if drops else x)
             return x + self.drop_path(y) if drops else y
         y = self.mlp(self.norm2(x))
         return x + self.drop_path(

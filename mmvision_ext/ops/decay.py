@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .chunks import row_chunks
-from .dct import no_autocast, squared_frequencies
-from .fused import Sums, can_fuse
+from .dct import can_keep, no_autocast, squared_frequencies
+from .fused import Sums
 from .gemm import linear, product
 
 
@@ -34,7 +34,7 @@ def decay_map(freq_embed: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         freq_embed, weight, bias = (t.to(dtype)
                                     for t in (freq_embed, weight, bias))
         squared = squared_frequencies(height, width, dtype, freq_embed.device)
-        if can_fuse():
+        if can_keep():
             return _Decay.apply(freq_embed, squared, weight, bias)
         diffusivity = F.relu(F.linear(freq_embed, weight, bias))
         # (H, W, C) * (H, W, 1) -> (H, W, C)

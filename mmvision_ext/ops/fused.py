@@ -43,14 +43,10 @@ def norm_of(norm: nn.LayerNorm) -> Norm:
 _PLAIN = (nn.Linear, nn.LayerNorm, nn.Conv2d)
 
 
-def can_fuse() -> bool:
-    """Whether functions with a backward pass of their own can be used.
-
-    Returns:
-        bool: False while torch captures a graph, whose compiler fuses for
-        itself, and inside the transforms of ``torch.func``.
-    """
-    return can_keep()
+def has_hooks(module: nn.Module) -> bool:
+    """Whether calling a module calls something else as well."""
+    return bool(module._forward_hooks or module._forward_pre_hooks
+                or module._backward_hooks or module._backward_pre_hooks)
 
 
 def is_plain(*modules: nn.Module, bias: bool = True) -> bool:
@@ -65,13 +61,15 @@ def is_plain(*modules: nn.Module, bias: bool = True) -> bool:
         bias (bool): Whether they must have a bias. Defaults to True.
 
     Returns:
-        bool: False where the modules themselves have to be called.
+        bool: False where the modules themselves have to be called: also
+        where functions with a backward pass of their own cannot be used, in
+        a captured graph, whose compiler fuses for itself, and inside the
+        transforms of ``torch.func``.
     """
-    return can_fuse() and all(
+    return can_keep() and all(
         type(m) in _PLAIN and type(m.weight) in (nn.Parameter, Tensor)
         and (m.bias is not None or not bias)
-        and not (m._forward_hooks or m._forward_pre_hooks or m._backward_hooks
-                 or m._backward_pre_hooks) for m in modules)
+        and not has_hooks(m) for m in modules)
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -122,6 +120,27 @@ def normalise_backward(grad: Tensor, x: Tensor,
         norm.weight.shape, mean, rstd, norm.weight, norm.bias,
         [True, True, True])
     return dx.to(x.dtype), dweight, dbias
+
+
+def finish_rows(rows: Tensor, norm: Optional[Norm],
+                residual: Optional[Tensor], out: Tensor, start: int,
+                stop: int) -> None:
+    """Write ``residual + LN(rows)`` to its place, norm and sum optional.
+
+    Args:
+        rows (Tensor): Shape (stop - start, C).
+        norm (Norm, optional): The norm.
+        residual (Tensor, optional): Shape (N, C).
+        out (Tensor): Shape (N, C), written to.
+        start (int): First row in ``out`` and ``residual``.
+        stop (int): The one after the last.
+    """
+    if norm is not None:
+        rows = normalise(rows, norm)[0]
+    if residual is None:
+        out[start:stop] = rows
+    else:
+        torch.add(rows, residual[start:stop], out=out[start:stop])
 
 
 class Sums:

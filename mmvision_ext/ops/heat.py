@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from .dct import (
+    can_keep,
     dct_2d,
     idct_2d,
     is_low_precision,
     no_autocast,
 )
 from .folded import can_fold, conduct_folded
-from .fused import can_fuse
 from .heat_triton import try_conduct_heat
 
 
@@ -36,7 +36,7 @@ def conduct_heat(x: Tensor, decay: Tensor) -> Tensor:
 def conduct_heat_plain(x: Tensor, decay: Tensor) -> Tensor:
     """:func:`conduct_heat` in operators of torch, on any device."""
     with no_autocast(x):
-        if can_fold(x) and can_fuse():
+        if can_fold(x) and can_keep():
             return conduct_folded(x, decay.to(x.dtype))
         if not is_low_precision(x.dtype):
             return idct_2d(dct_2d(x) * decay.to(x.dtype))

@@ -14,6 +14,7 @@ from .chunks import row_chunks
 from .fused import (
     Norm,
     Sums,
+    finish_rows,
     normalise,
     normalise_backward,
 )
@@ -210,10 +211,5 @@ def infer_gated(heat: Tensor, mixed: Tensor, gate: Linear, norm: Norm,
         rows = linear(mixed[a:b], *gate)
         rows = torch.ops.aten.silu_(rows) * normalise(heat[a:b], norm)[0]
         rows = linear(rows.to(out.weight.dtype), *out)
-        if post_norm is not None:
-            rows = normalise(rows, post_norm)[0]
-        if residual is None:
-            done[a:b] = rows
-        else:
-            torch.add(rows, residual[a:b], out=done[a:b])
+        finish_rows(rows, post_norm, residual, done, a, b)
     return done.view(size)

@@ -4,7 +4,7 @@ from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .chunks import row_chunks
@@ -13,6 +13,9 @@ from .fused import (
     Norm,
     Sums,
     compute_dtype,
+    finish_rows,
+    has_hooks,
+    is_plain,
     normalise,
     normalise_backward,
     wants_grad,
@@ -20,6 +23,45 @@ from .fused import (
 from .gemm import linear, product
 
 Weights = Tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between.
+
+    The layers keep torch's default initialisation.
+
+    Args:
+        embed_dims (int): Channels in and out.
+        hidden_dims (int): Channels between.
+    """
+
+    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dims, hidden_dims)
+        self.fc2 = nn.Linear(hidden_dims, embed_dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., C)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+    def can_fuse(self) -> bool:
+        """Whether :meth:`fused` may stand for the module."""
+        return not has_hooks(self) and is_plain(self.fc1, self.fc2)
+
+    def fused(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """:func:`fused_mlp` with the weights of the module.
+
+        Args:
+            x (Tensor): Shape (..., C).
+            *args (Any): Further arguments of :func:`fused_mlp`.
+            **kwargs (Any): The same by name.
+
+        Returns:
+            Tensor: Shape (..., C).
+        """
+        weights = (self.fc1.weight, self.fc1.bias, self.fc2.weight,
+                   self.fc2.bias)
+        return fused_mlp(x, weights, *args, **kwargs)
 
 
 def fused_mlp(x: Tensor,
@@ -81,12 +123,7 @@ def _infer(x: Tensor, weights: Weights, pre_norm: Optional[Norm],
         rows = x[a:b] if pre_norm is None else normalise(x[a:b], pre_norm)[0]
         hidden = linear(rows.to(w1.dtype), w1, b1)
         rows = linear(torch.ops.aten.gelu_(hidden), w2, b2)
-        if post_norm is not None:
-            rows = normalise(rows, post_norm)[0]
-        if residual is None:
-            out[a:b] = rows
-        else:
-            torch.add(rows, residual[a:b], out=out[a:b])
+        finish_rows(rows, post_norm, residual, out, a, b)
     return out
 
 

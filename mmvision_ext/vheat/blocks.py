@@ -1,15 +1,15 @@
 """Parts of vHeat: stem, blocks, stages; channels-last throughout."""
 
-from typing import List, Optional, Tuple
+from typing import List, Optional
 
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
-from ..ops import DropPath, fused_mlp, resize_table
+from ..ops import DropPath, Mlp, resize_table
 from ..ops.conv import can_fuse_conv, strided_conv
-from ..ops.fused import is_plain, norm_of
+from ..ops.fused import is_plain, norm_of, wants_grad
 from ..ops.normed import norm_gelu
 from .arch import VHeatArch
 from .decay_cache import DecayCache
@@ -70,31 +70,6 @@ class Downsample(nn.Module):
         return self.norm(_strided_conv(self.conv, x))
 
 
-class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between.
-
-    The layers keep torch's default initialisation, that of the 1x1
-    convolutions of the original.
-
-    Args:
-        embed_dims (int): Channels in and out.
-        hidden_dims (int): Channels between.
-    """
-
-    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden_dims)
-        self.fc2 = nn.Linear(hidden_dims, embed_dims)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-    def weights(self) -> Tuple[Tensor, ...]:
-        """Weight and bias of the first layer and of the second."""
-        return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
-
-
 class HeatBlock(nn.Module):
     """Heat conduction and MLP, each a residual branch.
 
@@ -118,6 +93,7 @@ class HeatBlock(nn.Module):
         self.op = HeatConduction2d(
             embed_dims, table_resize=table_resize, decay_cache=decay_cache)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-5)
+        # torch's initialisation is that of the original's 1x1 convolutions
         self.mlp = Mlp(embed_dims, int(embed_dims * arch.mlp_ratio))
         self.drop_path = DropPath(drop_path_rate)
         self.gamma1 = self.gamma2 = None
@@ -129,8 +105,8 @@ class HeatBlock(nn.Module):
 
     def forward(self, x: Tensor, freq_embed: Optional[Tensor]) -> Tensor:
         """(B, H, W, C) and a table (R_h, R_w, C), or none, to (B, H, W, C)."""
-        if is_plain(self.norm1, self.norm2, self.mlp.fc1, self.mlp.fc2) \
-                and self.op.can_fuse():
+        if is_plain(self.norm1, self.norm2) and self.mlp.can_fuse() and \
+                self.op.can_fuse():
             return self._fused(x, freq_embed)
         if self.post_norm:
             y = self.norm1(self.op.mix(x, freq_embed))
@@ -143,8 +119,7 @@ class HeatBlock(nn.Module):
             y = self.mlp(self.norm2(x))
         return x + self._scale(y, self.gamma2)
 
-    def _fused(self, x: Tensor,
-               freq_embed: Optional[Tensor]) -> Tensor:
+    def _fused(self, x: Tensor, freq_embed: Optional[Tensor]) -> Tensor:
         norms = norm_of(self.norm1), norm_of(self.norm2)
         drops = self.training and self.drop_path.drop_prob > 0.
         for i, gamma in enumerate((self.gamma1, self.gamma2)):
@@ -154,7 +129,7 @@ class HeatBlock(nn.Module):
             if i == 0:
                 y = self.op.fused(x, freq_embed, pre, post, gamma, added)
             else:
-                y = fused_mlp(x, self.mlp.weights(), pre, post, gamma, added)
+                y = self.mlp.fused(x, pre, post, gamma, added)
             x = x + self.drop_path(y) if drops else y
         return x
 
@@ -183,7 +158,7 @@ class HeatStage(nn.Module):
 
     def forward(self, x: Tensor, freq_embed: Optional[Tensor]) -> Tensor:
         """The map before the downsampling, (B, H, W, C)."""
-        if torch.is_grad_enabled() and freq_embed is not None:
+        if freq_embed is not None and wants_grad(freq_embed):
             # once for all blocks; without gradients they keep decay maps
             freq_embed = resize_table(freq_embed, x.shape[1:3],
                                       self.table_resize)

@@ -60,7 +60,7 @@ def test_drop_path_draws_the_same_in_both_forms() -> None:
 
 @pytest.mark.parametrize('name', [
     'norm2', 'op.dwconv', 'op.linear', 'op.out_norm', 'op.out_linear',
-    'mlp.fc1'])
+    'mlp', 'mlp.fc1'])
 def test_hooked_modules_are_called(name: str) -> None:
     net, _ = pair(PRE)
     net.eval()
