@@ -6,7 +6,6 @@ loaded on first use, so that this module imports where torch, torchvision,
 mmengine or mmcv are missing.
 """
 
-import itertools
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -34,17 +33,22 @@ def __getattr__(name: str) -> Any:
 
 
 def is_verdict_run() -> bool:
-    """Whether this process is ``python -m mmvision_ext.compat``.
+    """Whether this process reports on the environment.
 
-    That command has to report on a broken stack, so nothing that it imports
-    on its way may raise because of one.
+    That is ``python -m mmvision_ext.compat`` or ``python -m mmvision_ext
+    info``. It has to report on a broken stack, so nothing that it imports on
+    its way may raise because of one.
 
     Returns:
         bool: True in that command.
     """
-    args = sys.orig_argv
-    return any(flag == '-m' and module in (__name__, f'{__name__}.__main__')
-               for flag, module in itertools.pairwise(args))
+    package = __name__.rpartition('.')[0]
+    triples = zip(sys.orig_argv, sys.orig_argv[1:],
+                  [*sys.orig_argv[2:], ''])
+    return any(
+        flag == '-m' and (module in (__name__, f'{__name__}.__main__')
+                          or (module, command) == (package, 'info'))
+        for flag, module, command in triples)
 
 
 def setup() -> None:

@@ -1,0 +1,79 @@
+"""Choose a command, run it, turn its end into an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from ..version import __version__
+
+#: Command -> what it does, in a line. Each has a module of its name.
+COMMANDS = {
+    'info': 'what is installed and whether it works together',
+}
+_PROG = 'python -m mmvision_ext'
+
+
+def _list_commands() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f'  {name:<{width}}  {text}' for name, text in COMMANDS.items()]
+    return 'commands:\n' + '\n'.join(lines)
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='vHeat, iTPN and MA2ML for the OpenMMLab libraries.',
+        epilog=f'{_list_commands()}\n\n'
+        f'`{_PROG} COMMAND --help` tells more, with examples.')
+    parser.add_argument('--version', action='version', version=__version__)
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND',
+                        help='one of those below')
+    return parser
+
+
+def _command_parser(name: str,
+                    module: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f'{_PROG} {name}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f'{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.',
+        epilog=f'examples:\n{module.EXAMPLES.strip(chr(10))}')
+    module.add_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv (Sequence[str], optional): Arguments. Defaults to those of the
+            process.
+
+    Returns:
+        int: 0 if all went well; 1 after a mistake in the input, told in one
+        line on stderr; 2 for arguments that make no sense; 130 after
+        Ctrl-C.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    chosen = _top_parser().parse_args(argv[:1] or ['--help'])
+    module = import_module(f'{__package__}.{chosen.command}')
+    args = _command_parser(chosen.command, module).parse_args(argv[1:])
+    # Late: these import torch, which `--help` has no need of.
+    from ..compat import CheckpointError
+    from ..engine.errors import LaunchError
+    try:
+        return module.run(args)
+    except (LaunchError, CheckpointError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has seen enough; let Python not try
+            # to write the rest at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
