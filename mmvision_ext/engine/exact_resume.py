@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import broadcast_object_list, get_rank, is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 
 from mmvision_ext.compat.files import remove_drafts, write_atomically
@@ -117,6 +117,15 @@ class SeededItems:
         self._key = seed, rank, _SAMPLE
 
     def __call__(self, batch: Sequence[int]) -> list[Any]:
+        """Fetch a batch.
+
+        Args:
+            batch (Sequence[int]): Indices; those that know their place are
+                seeded.
+
+        Returns:
+            list[Any]: The samples.
+        """
         items = []
         for index in batch:
             if isinstance(index, Sample):
@@ -215,6 +224,7 @@ class ExactResumeHook(Hook):
         if done and self._owes_validation(runner):
             print_log('the validation that was due at this checkpoint is '
                       'made up for', logger='current')
+            _let_it_save(runner)
             runner.val_loop.run()
 
     def before_train_iter(self, runner: Any, batch_idx: int,
@@ -261,6 +271,17 @@ class ExactResumeHook(Hook):
 def _sampler(loader: Any) -> Any:
     batches = getattr(loader, 'batch_sampler', None)
     return getattr(batches, 'sampler', getattr(loader, 'sampler', None))
+
+
+def _let_it_save(runner: Any) -> None:
+    """Have a better score written into the checkpoint it belongs to.
+
+    The checkpoint hook does so for one that it wrote itself, which it tells
+    by the name it remembers.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook) and hook.last_ckpt is None:
+            hook.last_ckpt = runner.message_hub.get_info('last_ckpt', '')
 
 
 def _skips(iterator: Any) -> bool:

@@ -7,7 +7,7 @@ from ..datasets import make_toy_data
 from ..engine.shipped import shipped_root
 
 #: Steps of a whole training, and from one checkpoint to the next.
-STEPS, INTERVAL, VAL_INTERVAL = 12, 2, 4
+STEPS, INTERVAL, VAL_INTERVAL = 8, 2, 4
 
 _COMMON = f"""
 max_iters = {STEPS}
@@ -102,7 +102,7 @@ CASES: dict[str, ResumeCase] = {
     'itpn-classification': ResumeCase(
         'vheat-nano_toy_cls.py', 'imagenet',
         _ITPN.format(size=64, more=", out_type='avg_featmap'") +
-        "model.update(neck=None)\n", workers=1),
+        'model.update(neck=None)\n', workers=1),
     'itpn-detection': ResumeCase(
         'maskrcnn_itpn_nano_toy_det.py', 'coco', workers=1),
     'itpn-segmentation': ResumeCase(
