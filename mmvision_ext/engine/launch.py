@@ -165,7 +165,7 @@ def _train(args: argparse.Namespace) -> None:
 
 def _test(args: argparse.Namespace) -> None:
     cfg = _prepare(args, _TEST_KEYS, 'test')
-    check_checkpoint('test.py', args.checkpoint)
+    check_checkpoint('arguments', args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.out is not None:
         _dump_predictions(cfg, args.out)

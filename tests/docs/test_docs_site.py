@@ -86,6 +86,19 @@ def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
             assert (path.parent / target).exists(), (path, link)
 
 
+def test_menu_takes_up_what_it_misses(tool) -> None:
+    from mkdocs.config import load_config
+    from mkdocs.structure.files import get_files
+    config = load_config(
+        str(REPO / 'mkdocs.yml'),
+        nav=[{'Home': 'index.md'}, {'Guides': [{'Run': 'running.md'}]}])
+    files = tool('outside').on_files(get_files(config), config)
+    more = config.nav[-1]['More']
+    assert 'vheat.md' in more and 'ma2ml.md' in more
+    assert not {'index.md', 'running.md'} & set(more)
+    assert files.get_file_from_path('overview.md') is not None
+
+
 def test_figures_are_those_of_their_script(tool) -> None:
     """So the layers drawn are those that import-linter checks."""
     draw = tool('draw')
