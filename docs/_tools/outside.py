@@ -8,6 +8,7 @@ that a page links to (configs, sources), and turns the links accordingly.
 
 import posixpath
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -122,7 +123,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
     Args:
         files (Files): Files of ``docs/``.
-        config (MkDocsConfig): Settings; its ``nav`` is completed.
+        config (MkDocsConfig): Settings; its menu is completed.
 
     Returns:
         Files: With those from outside.
@@ -142,11 +143,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if uri.startswith(f'{_SOURCES}/'):
             files.append(File.generated(config, uri,
                                         content=_source_page(path)))
-    listed = set(_listed(config.nav))
-    missing = sorted({site_name(page) for page in pages} - listed)
-    if missing:
-        config.nav.append({'More': missing})
+    config.nav = complete_menu(config.nav, map(site_name, pages))
     return files
+
+
+def complete_menu(nav: list, pages: Iterable[str]) -> list:
+    """Put the pages that a menu misses under "More", at its end.
+
+    Args:
+        nav (list): The menu, as in ``mkdocs.yml``.
+        pages (Iterable[str]): Pages of the site.
+
+    Returns:
+        list: The menu with all of them.
+    """
+    missing = sorted(set(pages) - set(_listed(nav)))
+    return [*nav, {'More': missing}] if missing else nav
 
 
 def _listed(nav: list | dict | str | None) -> list[str]:

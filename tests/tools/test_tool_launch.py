@@ -16,6 +16,22 @@ no_cuda = pytest.mark.skipif(
     torch.cuda.is_available(), reason='what happens without a CUDA device')
 
 
+@pytest.fixture(autouse=True)
+def _own_visualizer(monkeypatch):
+    """mmengine finds them by a name that holds for a second.
+
+    Two trainings in that second would share one, and its folder.
+    """
+    from mmpretrain.visualization import UniversalVisualizer
+    build = launch._build_runner
+
+    def build_afresh(cfg):
+        UniversalVisualizer._instance_dict.clear()
+        return build(cfg)
+
+    monkeypatch.setattr(launch, '_build_runner', build_afresh)
+
+
 @pytest.fixture
 def args(tiny_config: Path, toy_data: Path, tmp_path: Path) -> list[str]:
     """Arguments with which training works."""
