@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Blocks and heads shown at most, evenly spread over those there are.
 _BLOCKS, _HEADS = 4, 4
+#: Least attention told from none.
+_LOW = 0.1
 
 
 def attention_picture(network: Network,
@@ -58,6 +60,7 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 def _draw(network: Network, image: np.ndarray, blocks: list[np.ndarray],
           point: tuple[float, float]) -> Figure:
+    from matplotlib.colors import LogNorm
     ratio = image.shape[0] / image.shape[1]
     chosen = _spread(len(blocks), _BLOCKS)
     heads = _spread(blocks[0].shape[0], _HEADS)
@@ -69,27 +72,29 @@ def _draw(network: Network, image: np.ndarray, blocks: list[np.ndarray],
         len(chosen) * (ratio * 0.85 / columns + 0.028),
         'What a token looks at, from block to block',
         f'{network.about}\nAttention of the token in the ring to all '
-        f'{blocks[0][0].size}, {position}; one scale a row, 1 is even '
-        'attention to all.')
+        f'{blocks[0][0].size}, {position}, on one logarithmic scale; 1 is '
+        'what each would get if all got the same.')
     cells = grid(figure, len(chosen), columns)
+    high = max(np.percentile(np.stack([blocks[b] for b in chosen]), 99.9)
+               * blocks[0][0].size, 10.)
+    scale = LogNorm(_LOW, high, clip=True)
     for i, (row, block) in enumerate(zip(cells, chosen)):
         # 1 / N, even attention, becomes 1.
         weights = blocks[block] * blocks[block][0].size
         maps = [('mean of heads', weights.mean(0))]
         maps += [(f'head {head + 1}', weights[head]) for head in heads]
-        high = np.percentile(np.stack([m for _, m in maps]), 99.5)
         if i == 0:
             show(row[0], image, 'image')
             _ring(row[0], point)
         for j, (title, values) in enumerate(maps, 1):
             drawn = show(
                 row[j], values, title if i == 0 else '', cmap='cividis',
-                vmin=0., vmax=high,
+                norm=scale,
                 extent=(0, values.shape[1] * 16, values.shape[0] * 16, 0))
             row[j].set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
             _ring(row[j], point)
         name_row(row[1], f'block {block + 1}\nof {len(blocks)}')
-        bar(figure, drawn, row, 'times even')
+    bar(figure, drawn, cells.ravel(), 'attention, times the even share')
     return figure
 
 

@@ -15,8 +15,8 @@ from .network import Network
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Channels shown, by their rank among those of the stage.
-_RANKS = (('least k', 0.), ('median k', 0.5), ('greatest k', 1.))
+#: Channels shown, by the share of the others that have a lower mean of k.
+_RANKS = (0.5, 0.9, 1.)
 
 
 def diffusivity_picture(network: Network,
@@ -49,34 +49,36 @@ def diffusivity_picture(network: Network,
               enumerate(token_sizes((size, size), backbone.num_stages))]
     which = 'last block' if block == -1 else f'block {block}'
     figure = new_figure(
-        0.67, 'Diffusivity and decay that vHeat has learnt',
+        0.72, 'Diffusivity and decay that vHeat has learnt',
         f'{network.about}\n{which.capitalize()} of each stage, images of '
         f'{size} × {size} pixels. Frequency 0 is at the upper left; the '
-        'decay is exp(−k (ωₙ² + ωₘ²)), 1 where nothing fades. k has one '
-        'scale a row, the decay one for all.')
+        'decay is exp(−k (ωₙ² + ωₘ²)), 1 where nothing fades.\nThe '
+        'channels of a row share a scale, the decay has one for all. Ranks '
+        'are by the mean of k.')
     cells = grid(figure, len(stages), len(_RANKS) + 2)
     for i, (row, (k, decay)) in enumerate(zip(cells, stages)):
-        _row(row, k.numpy(), i == 0)
-        drawn = row[0].images[0]
+        _draw_k(figure, row, k.numpy(), i == 0)
         drawn_decay = show(
             row[-1], decay.mean(-1).numpy(), 'decay,\nmean of channels'
             if i == 0 else '', cmap='cividis', vmin=0., vmax=1.)
         name_row(row[0], f'stage {i + 1}\n{k.shape[0]} × {k.shape[1]}\n'
                  f'{k.shape[2]} channels')
-        bar(figure, drawn, row[:-1], 'k')
         bar(figure, drawn_decay, row[-1:], 'decay')
     return figure
 
 
-def _row(row: np.ndarray, k: np.ndarray, first: bool) -> None:
+def _draw_k(figure: Figure, row: np.ndarray, k: np.ndarray,
+            first: bool) -> None:
     """The mean, then single channels, of k with shape (H, W, C)."""
+    mean = show(row[0], k.mean(-1), 'k,\nmean of channels' if first else '',
+                cmap='viridis', vmin=0.)
+    bar(figure, mean, row[:1], 'mean of k')
     order = k.mean((0, 1)).argsort()
-    maps = [('mean of channels', k.mean(-1))]
-    for name, rank in _RANKS:
-        channel = int(order[round(rank * (len(order) - 1))])
-        maps.append((f'channel {channel}', k[..., channel]))
-    high = max(np.percentile(values, 99.5) for _, values in maps)
-    heads = ('k,\n', *(f'{name},\n' for name, _ in _RANKS))
-    for cell, head, (title, values) in zip(row, heads, maps):
-        show(cell, values, (head if first else '') + title, cmap='viridis',
-             vmin=0., vmax=max(high, 1e-9))
+    chosen = [int(order[round(rank * (len(order) - 1))]) for rank in _RANKS]
+    high = max(np.percentile(k[..., chosen], 99.5), 1e-9)
+    for cell, rank, channel in zip(row[1:], _RANKS, chosen):
+        place = len(order) - round(rank * (len(order) - 1))
+        drawn = show(cell, k[..., channel], f'channel {channel},\n'
+                     f'rank {place} of {len(order)}', cmap='viridis',
+                     vmin=0., vmax=high)
+    bar(figure, drawn, row[1:1 + len(_RANKS)], 'k')

@@ -24,8 +24,9 @@ def receptive_field(module: nn.Module, images: Sequence[Tensor]) -> Tensor:
     """Gradient of the middle of the last map with respect to the pixels.
 
     Source: "Understanding the Effective Receptive Field in Deep
-    Convolutional Neural Networks" (arXiv 1701.04128), with the absolute
-    value.
+    Convolutional Neural Networks" (arXiv 1701.04128); with what is above 0
+    alone, as "Scaling Up Your Kernels to 31x31" (arXiv 2203.06717) has it:
+    behind a LayerNorm the sum over all channels is constant.
 
     Args:
         module (nn.Module): A backbone; of a tuple of maps the last counts.
@@ -33,8 +34,8 @@ def receptive_field(module: nn.Module, images: Sequence[Tensor]) -> Tensor:
 
     Returns:
         Tensor: Mean over the images of the absolute gradient of the middle
-        token's sum over channels, summed over colours, shape (H, W). Of an
-        even number of tokens the middle is the lower right of the four.
+        token's sum over channels above 0, summed over colours, shape (H, W).
+        Of an even number of tokens the middle is the lower right of four.
 
     Raises:
         LaunchError: If the module does not return maps.
@@ -51,7 +52,7 @@ def receptive_field(module: nn.Module, images: Sequence[Tensor]) -> Tensor:
                     f'{type(module).__name__} returns no maps (B, C, H, W); '
                     'expected a backbone with maps, not pooled features')
             middle = out[0, :, out.shape[2] // 2, out.shape[3] // 2]
-            gradient = torch.autograd.grad(middle.sum(), x)[0]
+            gradient = torch.autograd.grad(middle.relu().sum(), x)[0]
         total = total + gradient[0].abs().sum(0)
     return total / len(images)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ WIDTH = 1200
 SUFFIXES = ('.png', '.webp', '.jpg', '.svg', '.pdf')
 #: Sizes are given for a figure of this width and grow with it.
 _INCHES = 12.
+#: Of a line of the note.
+_LETTERS = 150
 
 
 def require_matplotlib() -> None:
@@ -77,14 +80,15 @@ def new_figure(height: float, title: str, note: str = '') -> Figure:
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
-    lines = note.splitlines()
+    lines = [part for line in note.splitlines()
+             for part in textwrap.wrap(line, _LETTERS)]
     inches = _INCHES * height + 0.5 + 0.24 * len(lines)
     with rc_context({'font.size': 10}):
         figure = Figure(figsize=(_INCHES, inches), layout='constrained',
                         facecolor='white')
     figure.suptitle(title, fontsize=14, fontweight='bold', x=0.01, ha='left')
     if lines:
-        figure.supxlabel(note, fontsize=10, color='#444444', x=0.01,
+        figure.supxlabel('\n'.join(lines), fontsize=10, color='#444444', x=0.01,
                          ha='left')
     return figure
 
@@ -103,7 +107,7 @@ def grid(figure: Figure, rows: int, columns: int) -> np.ndarray:
     cells = figure.subplots(rows, columns, squeeze=False)
     for cell in cells.flat:
         cell.set_axis_off()
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.06)
     return cells
 
 

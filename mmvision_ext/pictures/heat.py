@@ -90,8 +90,10 @@ def _draw(network: Network, image: np.ndarray, stages: list[np.ndarray],
         len(stages) * (ratio * 0.82 / columns + 0.028), title,
         f'{network.about}\nLast block of each stage, '
         + ('mean absolute heat over channels' if point is None else
-           'mean over channels; the sum over a map stays 1')
-        + '; t = 1 is what the network does. One scale a row.')
+           'mean over channels; the sum over a map stays 1, single places '
+           f'may be below 0, and black is all below {10.**-_DECADES:g}')
+        + '; t = 1 is what the network does.'
+        + (' One scale a row.' if point is None else ''))
     cells = grid(figure, len(stages), columns)
     for number, (row, maps) in enumerate(zip(cells, stages)):
         tokens = maps.shape[1:]

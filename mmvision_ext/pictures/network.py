@@ -1,7 +1,11 @@
 """Networks and images that pictures are made of."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +77,8 @@ class Network:
 
 def load_network(source: str,
                  checkpoint: str | None = None,
-                 options: dict[str, Any] | None = None) -> Network:
+                 options: dict[str, Any] | None = None,
+                 data_root: str | None = None) -> Network:
     """Build a network and load its weights.
 
     Args:
@@ -83,6 +88,7 @@ def load_network(source: str,
         checkpoint (str, optional): Weights for a config or a short name.
             Without, they are random, from seed 0.
         options (dict[str, Any], optional): Settings to change in the config.
+        data_root (str, optional): Replaces that of the config.
 
     Returns:
         Network: On the CPU, in eval mode.
@@ -92,30 +98,55 @@ def load_network(source: str,
         CheckpointError: If a file cannot or must not be read.
     """
     torch.manual_seed(0)
+    with quiet():
+        network = _build(source, checkpoint, options or {}, data_root)
+    # Not chained: mmpretrain's Swin returns None from train().
+    network.module.eval()
+    network.module.requires_grad_(False)
+    return network
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what the libraries say while they build, errors excepted."""
+    logging.disable(logging.INFO)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(
+                io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _build(source: str, checkpoint: str | None, options: dict[str, Any],
+           data_root: str | None) -> Network:
     if source.endswith(('.py', '.json', '.yaml', '.yml')):
-        network = _from_config(source, checkpoint, options or {})
-    elif Path(source).suffix or Path(source).is_file():
+        return _from_config(source, checkpoint, options, data_root)
+    if options:
+        raise LaunchError(f'--cfg-options needs a config; {source} is none')
+    if Path(source).suffix or Path(source).is_file():
         if checkpoint:
             raise LaunchError(f'{source} is a file of weights already; '
                               '--checkpoint goes with a config')
-        network = _from_weights(source)
-    else:
-        network = Network(source, _from_name(source))
-        if checkpoint:
-            _load(network, checkpoint)
-    if options and network.config is None:
-        raise LaunchError(f'--cfg-options needs a config; {source} is none')
-    network.module.eval().requires_grad_(False)
+        return _from_weights(source)
+    network = Network(source, _from_name(source))
+    if checkpoint:
+        _load(network, checkpoint)
     return network
 
 
 def _from_config(source: str, checkpoint: str | None,
-                 options: dict[str, Any]) -> Network:
+                 options: dict[str, Any],
+                 data_root: str | None) -> Network:
     from mmengine.registry import MODELS, DefaultScope
 
+    from ..engine.data_root import replace_data_root
     from ..engine.launch import read_config
     from ..engine.options import merge_options
     cfg = read_config(source)
+    if data_root:
+        replace_data_root(cfg, data_root)
     merge_options(cfg, options)
     if cfg.get('model') is None:
         raise LaunchError(f'config {source} has no model')
