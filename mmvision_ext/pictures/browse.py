@@ -48,7 +48,8 @@ def open_dataset(cfg: Any, split: str) -> Any:
         raise LaunchError(f'the config has no {split}_dataloader with a '
                           'dataset; choose another --split')
     scope = cfg.get('default_scope') or 'mmengine'
-    register_scope(scope)
+    with quiet():
+        register_scope(scope)
     # The annotation file of the evaluator is not needed.
     check_data(type(cfg)({f'{split}_dataloader': loader,
                           'default_scope': scope}), (split, ))
@@ -94,10 +95,10 @@ def browse(dataset: Any, index: int, mode: str, seed: int = 0) -> list[Step]:
     Raises:
         LaunchError: If no draw passes the pipeline.
     """
-    for leaf, outer in leaves(dataset):
-        if index < len(leaf):
-            break
-        index -= len(leaf)
+    found = list(leaves(dataset))
+    while index >= len(found[0][0]) and len(found) > 1:
+        index -= len(found.pop(0)[0])
+    leaf, outer = found[0]
     for attempt in range(_TRIES):
         _seed(seed * _TRIES + attempt)
         steps = _run(leaf, outer, index, mode == 'original')
@@ -268,11 +269,11 @@ def _draw(rows: list[list[Step]], metainfo: dict, title: str, note: str,
     palette = pick_palette(metainfo.get('palette'),
                            max(len(classes), highest + 1, 1))
     columns = max(map(len, rows))
-    ratio = sum(max(item.image.shape[0] / item.image.shape[1]
-                    for _, item in row) for row in rows)
+    ratios = [max(item.image.shape[0] / item.image.shape[1]
+                  for _, item in row) for row in rows]
     figure = new_figure(
-        ratio * 0.97 / columns + 0.026 * len(rows), title, note)
-    cells = grid(figure, len(rows), columns)
+        sum(ratios) * 0.97 / columns + 0.026 * len(rows), title, note)
+    cells = grid(figure, len(rows), columns, ratios)
     for i, (own, row) in enumerate(zip(cells, rows)):
         for cell, (step, item) in zip(own, row):
             height, width = item.image.shape[:2]

@@ -175,10 +175,12 @@ def _draw_pairs(examples: list[tuple[float, int, Example]], metainfo: dict,
     parts = 3 if maps else 2
     across = min(2, len(examples))
     rows = -(-len(examples) // across)
-    ratio = max(e.image.shape[0] / e.image.shape[1] for _, _, e in examples)
-    figure = new_figure(rows * (ratio * 0.96 / (parts * across) + 0.028),
-                        title, note)
-    cells = grid(figure, rows, parts * across)
+    ratios = [max(e.image.shape[0] / e.image.shape[1]
+                  for _, _, e in examples[i:i + across])
+              for i in range(0, len(examples), across)]
+    figure = new_figure(
+        sum(ratios) * 0.96 / (parts * across) + 0.028 * rows, title, note)
+    cells = grid(figure, rows, parts * across, ratios)
     for i, (score, index, example) in enumerate(examples):
         start = i % across * parts
         own = list(cells[i // across][start:start + parts])

@@ -151,7 +151,7 @@ def choose_keys(runs: Sequence[dict[str, Series]],
     Args:
         runs (Sequence[dict]): Of each run its curves.
         patterns (Sequence[str]): Names with ``*`` and ``?``. Empty for the
-            loss and all metrics of validation; in a log without a loss,
+            loss and all metrics of validation; where there is neither,
             everything.
 
     Returns:
@@ -173,8 +173,10 @@ def choose_keys(runs: Sequence[dict[str, Series]],
     metrics = [
         key for key in names if '/' in key or max(
             len(run[key][0]) for run in runs if key in run) <= most / 4]
-    chosen = [key for key in names if key == 'loss' or key in metrics]
-    return chosen or names
+    # COCO's -1 means that there is nothing of that size.
+    metrics = [key for key in metrics if key != 'loss' and any(
+        (run[key][1] != -1).any() for run in runs if key in run)]
+    return [key for key in names if key == 'loss'] + metrics or names
 
 
 def curves_picture(places: Sequence[str],

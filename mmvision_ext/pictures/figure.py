@@ -88,23 +88,27 @@ def new_figure(height: float, title: str, note: str = '') -> Figure:
                         facecolor='white')
     figure.suptitle(title, fontsize=14, fontweight='bold', x=0.01, ha='left')
     if lines:
-        figure.supxlabel('\n'.join(lines), fontsize=10, color='#444444', x=0.01,
-                         ha='left')
+        figure.supxlabel('\n'.join(lines), fontsize=10, color='#444444',
+                         x=0.01, ha='left')
     return figure
 
 
-def grid(figure: Figure, rows: int, columns: int) -> np.ndarray:
+def grid(figure: Figure, rows: int, columns: int,
+         heights: Sequence[float] | None = None) -> np.ndarray:
     """Empty cells for images.
 
     Args:
         figure (Figure): The figure.
         rows (int): Rows of cells.
         columns (int): Columns of cells.
+        heights (Sequence[float], optional): Of each row, relative to the
+            others. Defaults to all alike.
 
     Returns:
         np.ndarray: Axes, shape (rows, columns), none visible.
     """
-    cells = figure.subplots(rows, columns, squeeze=False)
+    cells = figure.subplots(rows, columns, squeeze=False,
+                            height_ratios=heights)
     for cell in cells.flat:
         cell.set_axis_off()
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.06)
