@@ -53,8 +53,14 @@ def open_dataset(cfg: Any, split: str) -> Any:
     # The annotation file of the evaluator is not needed.
     check_data(type(cfg)({f'{split}_dataloader': loader,
                           'default_scope': scope}), (split, ))
-    with DefaultScope.overwrite_default_scope(scope), quiet():
-        return DATASETS.build(loader.dataset)
+    try:
+        with DefaultScope.overwrite_default_scope(scope), quiet():
+            return DATASETS.build(loader.dataset)
+    except (AssertionError, KeyError, TypeError, ValueError,
+            OSError) as error:
+        # What the libraries say of files and settings that do not fit.
+        raise LaunchError(f'the {split} data set cannot be built: '
+                          f'{error or type(error).__name__}') from error
 
 
 def leaves(dataset: Any) -> Iterator[tuple[Any, list]]:
@@ -191,7 +197,8 @@ def _read_objects(results: dict, size: tuple[int, ...]) -> Objects | None:
     boxes: Any = results.get('gt_bboxes')
     if boxes is None:
         return None
-    boxes = np.array(getattr(boxes, 'tensor', boxes), float).reshape(-1, 4)
+    boxes = np.asarray(getattr(boxes, 'tensor', boxes)).astype(
+        float).reshape(-1, 4)
     labels = np.array(results['gt_bboxes_labels'], int).reshape(-1)
     masks: Any = results.get('gt_masks')
     if masks is not None:

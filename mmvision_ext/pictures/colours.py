@@ -39,7 +39,10 @@ def component_colours(maps: Sequence[np.ndarray],
             for role in roles:
                 role -= mean
     rows = np.concatenate([_rows(m) for m in maps])
-    axes = np.linalg.svd(rows, full_matrices=False)[2][:3]
+    found = np.linalg.svd(rows, full_matrices=False)[2][:3]
+    # Of one or two places there are no three components.
+    axes = np.zeros((3, rows.shape[1]))
+    axes[:len(found)] = found
     # Either sign of an axis is right; choose one.
     axes *= np.where(axes.sum(1, keepdims=True) < 0, -1, 1)
     # Single peaks do not set the scales.

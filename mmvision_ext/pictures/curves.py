@@ -73,7 +73,7 @@ def read_log(path: Path) -> dict[str, Series]:
     rows = _read_rows(path)
     lengths: dict[Any, int] = {}
     for row in rows:
-        if 'step' not in row and 'iter' in row:
+        if 'iter' in row and row.get('mode') != 'val':
             epoch = row.get('epoch')
             lengths[epoch] = max(lengths.get(epoch, 1), row['iter'])
     longest = max(lengths.values(), default=1)
