@@ -166,8 +166,10 @@ def choose_keys(runs: Sequence[dict[str, Series]],
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise LaunchError(f'--keys {pattern}: the logs have '
                                   f'{", ".join(names)}')
-        return [name for name in names
-                if any(fnmatchcase(name, p) for p in patterns)]
+        # As asked for, each once.
+        return list(dict.fromkeys(
+            name for pattern in patterns for name in names
+            if fnmatchcase(name, pattern)))
     # Metrics are logged with a prefix, or seldom.
     most = max(len(run[key][0]) for run in runs for key in run)
     metrics = [
