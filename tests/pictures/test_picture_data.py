@@ -9,7 +9,6 @@ from mmengine.config import Config  # noqa: E402
 from mmvision_ext.engine.data_root import replace_data_root  # noqa: E402
 from mmvision_ext.engine.errors import LaunchError  # noqa: E402
 from mmvision_ext.pictures.annotations import (  # noqa: E402
-    Annotated,
     Objects,
     blend,
     blend_masks,
