@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .colours import label_map
+from .colours import IGNORED, label_map
 from .figure import show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: How much of an image shows through masks and label maps.
 _THROUGH = 0.45
+#: With more objects than this, a legend stands for their names.
+_NAMED = 12
 #: What a label map shows where pixels do not count.
 IGNORE = 255
 
@@ -125,12 +128,16 @@ def blend_masks(image: np.ndarray, objects: Objects,
 def _draw_boxes(cell: Axes, objects: Objects, classes: Sequence[str],
                 palette: Sequence) -> None:
     from matplotlib.patches import Rectangle
+    crowded = len(objects.boxes) > _NAMED
     for i, (box, label) in enumerate(zip(objects.boxes, objects.labels)):
         colour = np.array(palette[label]) / 255
         x1, y1, x2, y2 = map(float, box)
         # Pixel i reaches from i - 0.5 to i + 0.5 there.
         cell.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1,
-                                 fill=False, edgecolor=colour, linewidth=1.5))
+                                 fill=False, edgecolor=colour,
+                                 linewidth=0.8 if crowded else 1.5))
+        if crowded:
+            continue
         text = name_of(classes, int(label))
         if objects.scores is not None:
             text += f' {objects.scores[i]:.2f}'
@@ -141,22 +148,27 @@ def _draw_boxes(cell: Axes, objects: Objects, classes: Sequence[str],
                   bbox=dict(facecolor=colour, edgecolor='none', pad=1.))
 
 
-def class_legend(seg_maps: Sequence[np.ndarray], classes: Sequence[str],
-                 palette: Sequence) -> list:
-    """Handles of a legend of the classes that occur.
+def add_legend(figure: Figure, items: Sequence[Annotated],
+               classes: Sequence[str], palette: Sequence) -> None:
+    """Name the classes of label maps, and of objects too many for names.
 
     Args:
-        seg_maps (Sequence[np.ndarray]): Label maps.
+        figure (Figure): Gets a legend if there is anything to name.
+        items (Sequence[Annotated]): What is drawn in it.
         classes (Sequence[str]): Names of the classes.
         palette (Sequence): An RGB triple a class.
-
-    Returns:
-        list[Patch]: One a class, and one for pixels that do not count.
     """
     from matplotlib.patches import Patch
-
-    from .colours import IGNORED
-    found = sorted({int(i) for m in seg_maps for i in np.unique(m)})
-    return [Patch(color=np.array(IGNORED if i == IGNORE else palette[i]) / 255,
-                  label='not counted' if i == IGNORE else name_of(classes, i))
-            for i in found if i == IGNORE or i < len(palette)]
+    found: set[int] = set()
+    for item in items:
+        if item.seg_map is not None:
+            found.update(np.unique(item.seg_map).tolist())
+        if item.objects is not None and len(item.objects.boxes) > _NAMED:
+            found.update(item.objects.labels.tolist())
+    handles = [
+        Patch(color=np.array(IGNORED if i == IGNORE else palette[i]) / 255,
+              label='not counted' if i == IGNORE else name_of(classes, i))
+        for i in sorted(found) if i == IGNORE or i < len(palette)]
+    if handles:
+        figure.legend(handles=handles, loc='outside right upper',
+                      frameon=False, fontsize=8)

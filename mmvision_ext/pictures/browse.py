@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..engine.errors import LaunchError
-from .annotations import Annotated, Objects, class_legend, draw
+from .annotations import Annotated, Objects, add_legend, draw
 from .colours import pick_palette
 from .figure import grid, name_row, new_figure
 
@@ -130,12 +130,15 @@ def _run(leaf: Any, outer: list, index: int, load_only: bool) -> list[Step]:
             continue
         if name.startswith('Pack'):
             break
-        if hasattr(transform, 'get_indices') and outer:
-            chosen = transform.get_indices(leaf)
-            results['mix_results'] = [
-                copy.deepcopy(leaf[i]) for i in
-                (chosen if isinstance(chosen, Sequence) else [chosen])]
-        results = transform(results)
+        if transform in outer:
+            results = _mix(transform, leaf, results)
+        try:
+            results = transform(results)
+        except (ArithmeticError, AssertionError, AttributeError, LookupError,
+                TypeError, ValueError) as error:
+            # The user's transform, or one that does not fit what it is given.
+            raise LaunchError(f'image {index}: {name} of the pipeline '
+                              f'failed: {error!r}') from error
         if results is None:
             return []
         results.pop('mix_results', None)
@@ -146,6 +149,19 @@ def _run(leaf: Any, outer: list, index: int, load_only: bool) -> list[Step]:
     if not steps:
         raise LaunchError('the pipeline of the config loads no image')
     return steps
+
+
+def _mix(transform: Any, leaf: Any, results: dict) -> dict:
+    """Add the images that a transform mixes with this one."""
+    # mmdet and mmseg do not agree on the name.
+    choose = getattr(transform, 'get_indices', None) or getattr(
+        transform, 'get_indexes', None)
+    if choose is None:
+        return results
+    chosen = choose(leaf)
+    return dict(results, mix_results=[
+        copy.deepcopy(leaf[i]) for i in
+        (chosen if isinstance(chosen, Sequence) else [chosen])])
 
 
 def _same(a: Annotated, b: Annotated) -> bool:
@@ -272,7 +288,6 @@ def _draw(rows: list[list[Step]], metainfo: dict, title: str, note: str,
     classes = tuple(metainfo.get('classes') or ())
     highest = max((int(label) for item in items if item.objects is not None
                    for label in item.objects.labels), default=0)
-    maps = [item.seg_map for item in items if item.seg_map is not None]
     palette = pick_palette(metainfo.get('palette'),
                            max(len(classes), highest + 1, 1))
     columns = max(map(len, rows))
@@ -288,7 +303,5 @@ def _draw(rows: list[list[Step]], metainfo: dict, title: str, note: str,
             draw(cell, item, classes, palette, f'{head}{width} × {height}')
         if mode != 'original':
             name_row(own[0], f'{i + 1}')
-    if maps:
-        figure.legend(handles=class_legend(maps, classes, palette),
-                      loc='outside right upper', frameon=False, fontsize=8)
+    add_legend(figure, items, classes, palette)
     return figure

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine.errors import LaunchError
-from .annotations import Annotated, Objects, class_legend, draw, name_of
+from .annotations import Annotated, Objects, add_legend, draw, name_of
 from .browse import leaves, open_dataset
 from .colours import pick_palette
 from .figure import grid, new_figure
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ORDERS = ('worst', 'best', 'random')
+_MODELS = dict(
+    mmpretrain='mmpretrain.models.classifiers.BaseClassifier',
+    mmdet='mmdet.models.detectors.BaseDetector',
+    mmseg='mmseg.models.segmentors.BaseSegmentor')
 #: What the score of an image is, by scope.
 _SCORES = dict(
     mmpretrain='score of the true class',
@@ -47,16 +52,13 @@ def score_dataset(network: Network, split: str,
     """
     cfg = network.config
     scope = cfg.get('default_scope') if cfg is not None else None
-    if scope not in READERS or not hasattr(network.module, 'test_step'):
+    module, _, name = _MODELS.get(scope, '').rpartition('.')
+    if not name or not isinstance(
+            network.module, getattr(import_module(module), name)):
         raise LaunchError(
-            f'{network.name} is no config of mmpretrain, mmdet or mmseg '
-            '(default_scope); compare needs one, with its data')
-    if not hasattr(network.module, 'bbox_head') and not any(
-            hasattr(network.module, part)
-            for part in ('head', 'roi_head', 'decode_head')):
-        raise LaunchError(f'{network.name} has no head that predicts')
-    if scope == 'mmpretrain' and not hasattr(network.module, 'predict'):
-        raise LaunchError(f'{network.name} is no classifier')
+            f'{network.name} is a {type(network.module).__name__}; compare '
+            'needs the config of a classifier of mmpretrain, a detector of '
+            'mmdet or a segmentor of mmseg')
     if scan < 1:
         raise LaunchError(f'--scan {scan}: expected at least 1')
     dataset = next(leaf for leaf, _ in leaves(open_dataset(cfg, split)))
@@ -191,7 +193,7 @@ def _draw_pairs(examples: list[tuple[float, int, Example]], metainfo: dict,
              'truth' if maps else f'image {index}, truth')
         draw(own[1], _annotated(example, example.prediction), classes,
              palette, f'prediction, {score:.2f}')
-    if maps:
-        figure.legend(handles=class_legend(maps, classes, palette),
-                      loc='outside right upper', frameon=False, fontsize=8)
+    add_legend(figure, [_annotated(e, side) for _, _, e in examples
+                        for side in (e.truth, e.prediction)], classes,
+               palette)
     return figure

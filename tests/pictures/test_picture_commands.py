@@ -210,3 +210,12 @@ def test_matplotlib_is_named_where_it_is_missing(monkeypatch):
                         if name == 'matplotlib' else find(name, *args))
     with pytest.raises(LaunchError, match=r"'mmvision_ext\[pictures\]'"):
         check_target(None, 'heat.png')
+
+
+def test_compare_refuses_a_pre_training(cli, toy_configs, toy, tmp_path):
+    config = toy_configs / 'itpn-nano_toy_pretrain.py'
+    network = load_network(str(config))
+    torch.save(network.module.state_dict(), tmp_path / 'w.pth')
+    status, _, err = cli('compare', config, 'w.pth', '--split', 'train')
+    assert status == 1
+    assert 'is a ITPNPixelPretrain; compare needs the config of' in err

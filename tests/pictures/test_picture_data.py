@@ -9,9 +9,12 @@ from mmengine.config import Config  # noqa: E402
 from mmvision_ext.engine.data_root import replace_data_root  # noqa: E402
 from mmvision_ext.engine.errors import LaunchError  # noqa: E402
 from mmvision_ext.pictures.annotations import (  # noqa: E402
+    Annotated,
     Objects,
+    add_legend,
     blend,
     blend_masks,
+    draw,
 )
 from mmvision_ext.pictures.browse import (  # noqa: E402
     browse,
@@ -21,6 +24,7 @@ from mmvision_ext.pictures.browse import (  # noqa: E402
     read_results,
 )
 from mmvision_ext.pictures.compare import pick  # noqa: E402
+from mmvision_ext.pictures.figure import grid, new_figure  # noqa: E402
 from mmvision_ext.pictures.predictions import (  # noqa: E402
     Example,
     overlaps,
@@ -183,3 +187,40 @@ def test_picking_is_by_score_and_then_by_number():
     assert pick(scores, 'random', 2, 1) == pick(scores, 'random', 2, 1)
 
 
+
+
+def test_wrappers_that_mix_images_are_followed(toy_configs, toy):
+    cfg = Config.fromfile(toy_configs / 'maskrcnn_vheat_nano_toy_det.py')
+    inner = dict(
+        cfg.train_dataloader.dataset, data_root=str(toy / 'coco'),
+        pipeline=[dict(type='LoadImageFromFile'),
+                  dict(type='LoadAnnotations', with_bbox=True)])
+    cfg.train_dataloader.dataset = dict(
+        type='MultiImageMixDataset', dataset=inner,
+        pipeline=[dict(type='Mosaic', img_scale=(40, 40)),
+                  dict(type='PackDetInputs')])
+    data = open_dataset(cfg, 'train')
+    (name, item), = browse(data, 0, 'transformed')
+    assert name == 'Mosaic' and item.image.shape == (80, 80, 3)
+    assert item.objects.boxes.min() >= 0 and item.objects.boxes.max() <= 80
+
+
+def test_a_transform_that_fails_is_named(detection, monkeypatch):
+    resize = detection.pipeline.transforms[2]
+    monkeypatch.setattr(type(resize), '__call__', lambda *_: {}['size'])
+    with pytest.raises(LaunchError, match='Resize of the pipeline failed'):
+        browse(detection, 0, 'transformed')
+
+
+def test_many_objects_are_named_by_a_legend():
+    figure = new_figure(0.3, 'title')
+    cell = grid(figure, 1, 1)[0, 0]
+    image = np.zeros((9, 9, 3), np.uint8)
+    for count, texts in ((12, 12), (13, 0)):
+        objects = _objects([[0, 0, 5, 5]] * count, [1] * count)
+        cell.clear()
+        draw(cell, Annotated(image, objects=objects), 'ab', [(1, 1, 1)] * 2)
+        assert len(cell.texts) == texts and len(cell.patches) == count
+    add_legend(figure, [Annotated(image, objects=objects)], 'ab',
+               [(1, 1, 1)] * 2)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ['b']
