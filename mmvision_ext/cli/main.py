@@ -12,6 +12,10 @@ from ..version import __version__
 #: Command -> what it does, in a line. Each has a module of its name.
 COMMANDS = {
     'info': 'what is installed and whether it works together',
+    'picture': 'draw what a network has learnt: heat, attention and others',
+    'browse': 'draw a data set as the pipeline of a config makes it',
+    'curves': 'draw the curves of one or several trainings',
+    'compare': 'draw predictions beside the truth, the worst ones first',
 }
 _PROG = 'python -m mmvision_ext'
 

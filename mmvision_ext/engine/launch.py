@@ -3,6 +3,7 @@ import argparse
 import errno
 import os
 import os.path as osp
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ _TRAIN_KEYS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 # A disk, a quota or a limit that has no room left.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEST_KEYS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+# What Python says of a constructor that got the words of a config.
+_UNFIT_ARGUMENT = re.compile(
+    r'__init__\(\) (got an unexpected keyword|missing \d+ required)')
 
 
 def train(argv: Sequence[str] | None = None) -> int:
@@ -132,9 +136,17 @@ def _explain(error: Exception) -> str | None:
         return f'{error.filename}: {error.strerror}'
     if isinstance(error, KeyError) and 'is not in the' in text:
         return text.partition('\n')[0]
-    if isinstance(error, TypeError) and _raised_by(error) == 'build_from_cfg':
+    if isinstance(error, TypeError) and (
+            _raised_by(error) == 'build_from_cfg'
+            or _UNFIT_ARGUMENT.search(text)):
         # An argument that the type does not take, or one that it misses.
         return f'{text}: check the config'
+    if isinstance(error, ValueError) and (
+            _raised_by(error) == '_serialize_data'):
+        # numpy says that it needs at least one array to concatenate.
+        return ('a dataset of the config is empty: its folder or file holds '
+                'no images, or none of the names in metainfo.classes is a '
+                'category of its annotations')
     return None
 
 
@@ -160,7 +172,7 @@ def _train(args: argparse.Namespace) -> None:
 
 def _test(args: argparse.Namespace) -> None:
     cfg = _prepare(args, _TEST_KEYS, 'test')
-    check_checkpoint('test.py', args.checkpoint)
+    check_checkpoint('arguments', args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.out is not None:
         _dump_predictions(cfg, args.out)

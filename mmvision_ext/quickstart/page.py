@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..pictures.colours import label_map
+from ..pictures.predictions import Example
 from .charts import loss_chart
 from .heat import heat_section
-from .pictures import img, label_map, objects_svg
-from .predictions import Example
+from .pictures import img, objects_svg
 from .pyramid import pretraining_section, pyramid_section
 from .search import Found, search_line
 from .search_section import search_section

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from .predictions import Objects
+from ..pictures.annotations import Objects
 
 #: Corners of a dark-to-bright scale of rising lightness, for heat.
 _HEAT = ((4, 4, 20), (60, 15, 110), (140, 35, 105), (205, 65, 75),
@@ -17,8 +17,6 @@ _HEAT = ((4, 4, 20), (60, 15, 110), (140, 35, 105), (205, 65, 75),
 #: Of a single hue, for diffusivity.
 _BLUE = ((8, 20, 48), (20, 58, 120), (40, 110, 180), (110, 175, 220),
          (225, 243, 252))
-#: What a map of labels shows where pixels do not count.
-_IGNORED = (128, 128, 128)
 
 
 def data_uri(image: np.ndarray) -> str:
@@ -73,67 +71,6 @@ def colour_map(values: np.ndarray,
     axis = np.arange(len(corners))
     channels = [np.interp(place, axis, corners[:, c]) for c in range(3)]
     return np.stack(channels, -1).round().astype(np.uint8)
-
-
-def component_colours(maps: Sequence[np.ndarray],
-                      period: int = 1) -> list[np.ndarray]:
-    """Colours of maps of many channels by their principal components.
-
-    The first is the brightness, the next two are the hue and its strength.
-    Components and scales are those of all maps together, so that a colour
-    means the same in each.
-
-    Args:
-        maps (Sequence[np.ndarray]): Shapes (C, H_i, W_i), C at least 3.
-        period (int): Places repeat their role after so many rows and
-            columns; the mean of each role is taken off. Defaults to 1, one
-            role.
-
-    Returns:
-        list[np.ndarray]: Shapes (H_i, W_i, 3), RGB, uint8.
-    """
-    # (C, H_i, W_i) -> (H_i, W_i, C)
-    maps = [m.transpose(1, 2, 0).astype(float) for m in maps]
-    for y in range(period):
-        for x in range(period):
-            roles = [m[y::period, x::period] for m in maps]
-            mean = np.concatenate([_rows(role) for role in roles]).mean(0)
-            for role in roles:
-                role -= mean
-    rows = np.concatenate([_rows(m) for m in maps])
-    axes = np.linalg.svd(rows, full_matrices=False)[2][:3]
-    # Either sign of an axis is right; choose one.
-    axes *= np.where(axes.sum(1, keepdims=True) < 0, -1, 1)
-    # Single peaks do not set the scales.
-    first, second, _ = np.percentile(np.abs(rows @ axes.T), 98, axis=0)
-    scales = np.maximum((first, second, second), 1e-12)
-    pictures = []
-    for m in maps:
-        # (H, W, C) -> (H, W, 3), luma and two differences of colour
-        values = np.clip(m @ axes.T / scales, -1, 1) * (95, 85, 85) + 128
-        picture = Image.fromarray(values.round().astype(np.uint8), 'YCbCr')
-        pictures.append(np.asarray(picture.convert('RGB')))
-    return pictures
-
-
-def _rows(values: np.ndarray) -> np.ndarray:
-    """(H, W, C) -> (H * W, C)."""
-    return values.reshape(-1, values.shape[-1])
-
-
-def label_map(labels: np.ndarray, palette: Sequence) -> np.ndarray:
-    """Colours of a map of labels, grey where they do not count.
-
-    Args:
-        labels (np.ndarray): Shape (H, W), class numbers.
-        palette (Sequence): An RGB triple a class.
-
-    Returns:
-        np.ndarray: Shape (H, W, 3), RGB, uint8.
-    """
-    table = np.full((256, 3), _IGNORED, np.uint8)
-    table[:len(palette)] = palette
-    return table[labels]
 
 
 def objects_svg(image: np.ndarray, objects: Objects, names: Sequence[str],

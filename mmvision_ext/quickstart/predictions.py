@@ -9,31 +9,17 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
-from PIL import Image
 from torch import Tensor
 
 from ..compat.checkpoint import safe_load
 from ..engine.checks import register_scope
+from ..pictures.predictions import (
+    Example,
+    read_classification,
+    read_detection,
+    read_segmentation,
+)
 from .training import Record
-
-#: Objects with a lower score are not drawn.
-SCORE = 0.5
-
-
-@dataclass
-class Objects:
-    """Objects of an image, true or predicted.
-
-    Args:
-        boxes (np.ndarray): Shape (N, 4), x1 y1 x2 y2 in pixels.
-        labels (np.ndarray): Shape (N, ), class numbers.
-        masks (np.ndarray): Shape (N, H, W), bool.
-        scores (np.ndarray, optional): Shape (N, ), in [0, 1]; None if true.
-    """
-    boxes: np.ndarray
-    labels: np.ndarray
-    masks: np.ndarray
-    scores: np.ndarray | None = None
 
 
 @dataclass
@@ -47,23 +33,6 @@ class Filled:
     """
     masked: np.ndarray
     filled: np.ndarray
-
-
-@dataclass
-class Example:
-    """An image of the validation set with truth and prediction.
-
-    Args:
-        image (np.ndarray): Shape (H, W, 3), RGB, uint8.
-        truth (Any): A label, an :class:`Objects`, a map of labels of shape
-            (H, W) with 255 for what does not count, or of pre-training the
-            image.
-        prediction (Any): Of the same kind; for a label the scores of all
-            classes; of pre-training a :class:`Filled`.
-    """
-    image: np.ndarray
-    truth: Any
-    prediction: Any
 
 
 @dataclass
@@ -123,8 +92,9 @@ def predict(record: Record, count: int) -> Predictions:
                 sample = model.test_step(batch)[0]
             found.batches.append(batch)
             found.examples.append(
-                _READERS[kind](dataset.get_data_info(index), sample,
-                               item['inputs']))
+                _READERS[kind](dataset.get_data_info(index), sample)
+                if kind in _READERS else
+                _read_pretraining(sample, item['inputs']))
     return found
 
 
@@ -155,51 +125,7 @@ def _pick(kind: str, dataset: Any, count: int) -> list[int]:
     return list(range(min(count, len(dataset))))
 
 
-def _read_image(path: str) -> np.ndarray:
-    return np.asarray(Image.open(path).convert('RGB'))
-
-
-def _read_classification(info: dict, sample: Any, _: Tensor) -> Example:
-    return Example(
-        image=_read_image(info['img_path']),
-        truth=int(info['gt_label']),
-        prediction=sample.pred_score.numpy())
-
-
-def _read_detection(info: dict, sample: Any, _: Tensor) -> Example:
-    image = _read_image(info['img_path'])
-    true = [item for item in info['instances'] if not item['ignore_flag']]
-    found = sample.pred_instances
-    found = found[found.scores >= SCORE]
-    return Example(
-        image=image,
-        truth=Objects(
-            boxes=np.array([item['bbox'] for item in true]),
-            labels=np.array([item['bbox_label'] for item in true]),
-            masks=np.stack([
-                _fill(item['mask'], image.shape[:2]) for item in true
-            ])),
-        prediction=Objects(
-            boxes=found.bboxes.numpy(),
-            labels=found.labels.numpy(),
-            masks=found.masks.numpy(),
-            scores=found.scores.numpy()))
-
-
-def _fill(polygons: list, size: tuple[int, int]) -> np.ndarray:
-    """Mask of polygons given as x1 y1 x2 y2..., shape ``size``."""
-    from pycocotools import mask as coco
-    return coco.decode(coco.merge(coco.frPyObjects(polygons, *size))) > 0
-
-
-def _read_segmentation(info: dict, sample: Any, _: Tensor) -> Example:
-    return Example(
-        image=_read_image(info['img_path']),
-        truth=sample.gt_sem_seg.data[0].numpy(),
-        prediction=sample.pred_sem_seg.data[0].numpy())
-
-
-def _read_pretraining(_: dict, sample: Any, inputs: Tensor) -> Example:
+def _read_pretraining(sample: Any, inputs: Tensor) -> Example:
     # (3, H, W) BGR -> (H, W, 3) RGB: what the pipeline cut out of the file
     image = inputs.permute(1, 2, 0).flip(-1).numpy()
     masked, filled = (
@@ -210,10 +136,10 @@ def _read_pretraining(_: dict, sample: Any, inputs: Tensor) -> Example:
         image=image, truth=image, prediction=Filled(masked, filled))
 
 
+#: By kind, what reads a prediction; pre-training needs the input as well.
 _READERS = dict(
-    classification=_read_classification,
-    detection=_read_detection,
-    segmentation=_read_segmentation,
-    pretraining=_read_pretraining)
+    classification=read_classification,
+    detection=read_detection,
+    segmentation=read_segmentation)
 #: What makes a batch, where it is not mmengine's usual way.
 _COLLATE = dict(pretraining=default_collate)

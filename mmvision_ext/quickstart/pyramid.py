@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .pictures import component_colours, img
+from ..pictures.pyramid import colour_levels, pyramid_maps
+from .pictures import img
 from .predictions import Predictions
 from .summary import Result
 
@@ -99,17 +100,10 @@ def _coloured_levels(model: torch.nn.Module, detector: Predictions,
 
     The detector's images serve both networks: they normalise alike.
     """
-    maps: list[list[np.ndarray]] = [[] for _ in _STRIDES]
+    maps = []
     for batch in detector.batches[:count]:
         data = detector.model.data_preprocessor(batch, False)
-        height, width = data['data_samples'][0].img_shape
-        with torch.no_grad():
-            levels = model.neck(model.backbone(data['inputs']))
-        for found, level, stride in zip(maps, levels, _STRIDES):
-            # Without places that see the padding around the image.
-            found.append(
-                level[0, :, :height // stride, :width // stride].numpy())
-    return [
-        component_colours(found, _STRIDES[-1] // stride)
-        for found, stride in zip(maps, _STRIDES)
-    ]
+        size = data['data_samples'][0].img_shape
+        levels = pyramid_maps(model, data['inputs'], size)
+        maps.append(levels[:len(_STRIDES)])
+    return colour_levels(maps, split=True)

@@ -11,15 +11,17 @@ from PIL import Image
 
 pytest.importorskip('mmengine', reason='the quickstart trains with mmengine')
 
+from mmvision_ext.pictures.annotations import Objects  # noqa: E402
+from mmvision_ext.pictures.colours import (  # noqa: E402
+    component_colours,
+    label_map,
+)
 from mmvision_ext.quickstart.charts import loss_chart, ticks  # noqa: E402
 from mmvision_ext.quickstart.pictures import (  # noqa: E402
     colour_map,
-    component_colours,
     data_uri,
-    label_map,
     objects_svg,
 )
-from mmvision_ext.quickstart.predictions import Objects  # noqa: E402
 from mmvision_ext.quickstart.process import StepError  # noqa: E402
 from mmvision_ext.quickstart.summary import (  # noqa: E402
     clock,

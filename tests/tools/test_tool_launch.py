@@ -16,6 +16,22 @@ no_cuda = pytest.mark.skipif(
     torch.cuda.is_available(), reason='what happens without a CUDA device')
 
 
+@pytest.fixture(autouse=True)
+def _own_visualizer(monkeypatch):
+    """mmengine finds them by a name that holds for a second.
+
+    Two trainings in that second would share one, and its folder.
+    """
+    from mmpretrain.visualization import UniversalVisualizer
+    build = launch._build_runner
+
+    def build_afresh(cfg):
+        UniversalVisualizer._instance_dict.clear()
+        return build(cfg)
+
+    monkeypatch.setattr(launch, '_build_runner', build_afresh)
+
+
 @pytest.fixture
 def args(tiny_config: Path, toy_data: Path, tmp_path: Path) -> list[str]:
     """Arguments with which training works."""
@@ -166,6 +182,9 @@ def test_default_work_dir(tiny_config, toy_data, tmp_path, monkeypatch):
     ('', ['--cfg-options', 'model.type=NoSuchNet'], 'NoSuchNet is not in'),
     ('del train_cfg, optim_wrapper', [],
      'has no train_cfg, optim_wrapper, which it needs to train'),
+    ('custom_imports = dict(imports=["mmvision_ext"])\n'
+     'model["backbone"] = dict(type="mmvision_ext.VHeat", typ="nano")', [],
+     "unexpected keyword argument 'typ': check the config"),
     ('default_scope = "mmnowhere"', [], 'mmnowhere is not installed'),
     ('x = 1 +', [], 'cannot be read: SyntaxError'),
     ('_base_ = "gone.py"', [], 'gone.py'),
@@ -204,6 +223,18 @@ def test_a_missing_image_names_it(args, toy_data, tmp_path, fails):
     image.unlink()
     line = fails(launch.train, [*args, '--data-root', str(root)])
     assert str(image) in line
+
+
+def test_classes_that_are_no_categories(toy_data, tmp_path, fails,
+                                        repo_root):
+    """mmdet then finds no image, and numpy nothing to concatenate."""
+    config = repo_root / 'configs/vheat/maskrcnn_vheat_nano_nuclei.py'
+    line = fails(launch.train, [
+        str(config), '--data-root', str(toy_data / 'coco'), '--work-dir',
+        str(tmp_path)
+    ])
+    assert 'a dataset of the config is empty' in line
+    assert 'metainfo.classes' in line
 
 
 def test_predictions_of_each_package():
