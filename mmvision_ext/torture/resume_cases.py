@@ -17,7 +17,7 @@ default_hooks = dict(
     logger=dict(interval=1),
     checkpoint=dict(interval={INTERVAL}, max_keep_ckpts=2,
                     save_best='auto'))
-custom_hooks = [dict(type='mmvision_ext.ExactResumeHook'), {{hooks}}]
+custom_hooks = [{{hooks}}]
 train_dataloader = dict(batch_size=2, num_workers={{workers}})
 """
 _NO_VALIDATION = f"""
