@@ -243,5 +243,3 @@ def _import_packages() -> None:
     import mmdet.apis  # noqa: F401
     import mmpretrain.apis  # noqa: F401
     import mmseg.apis  # noqa: F401
-
-    import mmvision_ext.quickstart  # noqa: F401
