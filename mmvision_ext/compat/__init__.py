@@ -57,6 +57,7 @@ def setup() -> None:
     - checks that the packages of the two stacks are not mixed;
     - offers the torchvision stand-in for a missing ``mmcv._ext``;
     - makes mmengine load checkpoints without unpickling code;
+    - makes it write them so that a crash leaves a whole one;
     - makes mmengine's launcher and optimizer wrappers work without CUDA.
 
     Where mmengine is not installed there is nothing to prepare, and in
@@ -71,7 +72,7 @@ def setup() -> None:
         return
     from .stack import StackError, check_stack
     check_stack()
-    from . import cpu, loaders, mmcv_ops
+    from . import cpu, loaders, mmcv_ops, saving
     mmcv_ops.install()
     try:
         import mmengine.runner  # noqa: F401
@@ -81,4 +82,5 @@ def setup() -> None:
             '`python -m mmvision_ext.compat` to see the state of every '
             'package, and install what it names.') from error
     loaders.install()
+    saving.install()
     cpu.install()

@@ -1,5 +1,6 @@
 """Logic of ``tools/train.py`` and ``tools/test.py``."""
 import argparse
+import errno
 import os
 import os.path as osp
 import re
@@ -22,6 +23,8 @@ from .messages import catch_interrupt, is_local_main, report
 from .options import merge_options, test_parser, train_parser
 
 _TRAIN_KEYS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+# A disk, a quota or a limit that has no room left.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEST_KEYS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 # What Python says of a constructor that got the words of a config.
 _UNFIT_ARGUMENT = re.compile(
@@ -125,6 +128,10 @@ def _explain(error: Exception) -> str | None:
         # From a worker of a loader the message ends a copied stack trace.
         return text.splitlines()[-1] if not error.filename else (
             f'{error.filename} does not exist')
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f'{error.filename}: ' if error.filename else ''
+        return (f'{where}{error.strerror}: what was written before is whole; '
+                'make room, then go on with --resume auto')
     if isinstance(error, OSError) and error.filename:
         return f'{error.filename}: {error.strerror}'
     if isinstance(error, KeyError) and 'is not in the' in text:
@@ -273,7 +280,9 @@ def _set_resume(cfg: Any, resume: str | None) -> None:
 
 
 def latest_checkpoint(work_dir: str) -> str | None:
-    """The checkpoint that a run in this directory wrote last.
+    """The newest whole checkpoint of a run in this directory.
+
+    What was passed over for it is said in a line.
 
     Args:
         work_dir (str): Work directory, which may have been moved since.
@@ -282,18 +291,18 @@ def latest_checkpoint(work_dir: str) -> str | None:
         str | None: Its path; None if no run has written one.
 
     Raises:
-        LaunchError: If the file was written but is gone.
+        LaunchError: If there are checkpoints but none is whole.
     """
-    pointer = Path(work_dir, 'last_checkpoint')
-    if not pointer.is_file():
-        return None
-    written = Path(pointer.read_text().strip())
-    for path in (written, Path(work_dir, written.name)):
-        if path.is_file():
-            return str(path)
-    raise LaunchError(f'--resume: {pointer} names {written}, which does not '
-                      'exist: give --resume PATH, or remove that file to '
-                      'start anew')
+    from mmvision_ext.compat import CheckpointError
+    from mmvision_ext.compat.recovery import newest_checkpoint
+    try:
+        found = newest_checkpoint(work_dir)
+    except CheckpointError as error:
+        raise LaunchError(f'--resume: {error}') from error
+    if is_local_main():
+        for line in found.notes:
+            print(f'--resume: {line}')
+    return found.path
 
 
 def _dump_predictions(cfg: Any, out: str) -> None:

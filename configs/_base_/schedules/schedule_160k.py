@@ -23,4 +23,6 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16000),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+    nonfinite=dict(type='mmvision_ext.NonFiniteHook'),
+    exact_resume=dict(type='mmvision_ext.ExactResumeHook'))

@@ -1,0 +1,1 @@
+"""Logic of ``tools/torture.py``: what a run survives, with numbers."""
