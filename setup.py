@@ -4,12 +4,18 @@ Nothing here is compiled. Neither stack of mm packages is a requirement of
 the package itself: the two overwrite one another's files, so a user picks
 one, as the extra ``[onedl]`` or ``[openmmlab]``, or brings an installed one.
 """
+import os
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+# What mim and the inferencers look for in a folder .mim of the package.
+SHIPPED = ('configs', 'tools', 'model-index.yml')
+_LEFT_OUT = shutil.ignore_patterns('__pycache__', '*.pyc', '.*')
 
 # The extras give ranges; requirements/<stack>.txt pins what is tested.
 ONEDL = [
@@ -91,6 +97,47 @@ def read_version() -> str:
     return re.search(r"^__version__ = '([^']+)'", text, re.M).group(1)
 
 
+class BuildWithMim(build_py):
+    """Adds ``mmvision_ext/.mim``: copies in a wheel, links in a checkout.
+
+    The links of an editable installation point to the files beside the
+    package, so that a change of a config is seen at once. Where links cannot
+    be made, the files are copied.
+    """
+
+    def run(self) -> None:
+        super().run()
+        base = ROOT if self.editable_mode else Path(self.build_lib)
+        place = base / 'mmvision_ext' / '.mim'
+        place.mkdir(parents=True, exist_ok=True)
+        for name in SHIPPED:
+            _remove(place / name)
+            if not (self.editable_mode and _link(name, place / name)):
+                _copy(ROOT / name, place / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _link(name: str, path: Path) -> bool:
+    try:
+        path.symlink_to(Path(os.pardir, os.pardir, name))
+    except OSError:
+        return False
+    return True
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=_LEFT_OUT)
+    else:
+        shutil.copy(source, target)
+
+
 setup(
     name='mmvision_ext',
     version=read_version(),
@@ -115,6 +162,9 @@ setup(
     packages=find_packages(include=['mmvision_ext', 'mmvision_ext.*']),
     package_data={'mmvision_ext': ['py.typed', 'quickstart/page.css',
                                   'ma2ml/report/report.css']},
+    cmdclass={'build_py': BuildWithMim},
+    entry_points={
+        'console_scripts': ['mmvision-ext = mmvision_ext.cli:main']},
     zip_safe=False,
     python_requires='>=3.10,<3.13',
     install_requires=['numpy', 'safetensors', 'torch>=2.1'],

@@ -1,7 +1,7 @@
 """What `pip install .` puts where."""
-import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
@@ -10,24 +10,24 @@ import pytest
 
 
 @pytest.fixture(scope='module')
-def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a wheel of a copy of the sources; the tree stays clean."""
-    work = tmp_path_factory.mktemp('wheel')
-    source = work / 'source with space'
-    shutil.copytree(
-        repo_root / 'mmvision_ext', source / 'mmvision_ext',
-        ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
-        shutil.copy(repo_root / name, source / name)
+def built(source_copy: Path, tmp_path_factory: pytest.TempPathFactory
+          ) -> Path:
+    """Folder with wheel and source distribution of a copy of the sources."""
+    out = tmp_path_factory.mktemp('built')
     # Folders of the repository that must not end up in site-packages.
     for name in ('configs', 'tests', 'tools', 'docs'):
-        (source / name).mkdir()
-        (source / name / '__init__.py').touch()
+        (source_copy / name / '__init__.py').touch()
     subprocess.run([
-        sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',
-        '--no-build-isolation', '--no-index', '-w', work, source
-    ], check=True)
-    wheels = list(work.glob('*.whl'))
+        sys.executable, '-m', 'build', '--no-isolation', '--outdir', out,
+        source_copy
+    ], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope='module')
+def wheel(built: Path) -> Path:
+    """The wheel, made from the source distribution."""
+    wheels = list(built.glob('*.whl'))
     assert len(wheels) == 1
     return wheels[0]
 
@@ -49,6 +49,17 @@ def test_wheel_holds_the_package_and_nothing_else(wheel, repo_root):
         for path in (repo_root / 'mmvision_ext').rglob('*.py')
     }
     assert sources <= names
+    shipped = {
+        f'mmvision_ext/.mim/{path.relative_to(repo_root).as_posix()}'
+        for folder in ('configs', 'tools')
+        for path in (repo_root / folder).rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+    assert shipped > {'mmvision_ext/.mim/tools/train.py'}
+    found = {name for name in names if '/.mim/' in name}
+    assert found - {f'mmvision_ext/.mim/{folder}/__init__.py'
+                    for folder in ('configs', 'tools')} == shipped | {
+        'mmvision_ext/.mim/model-index.yml'}
     assert 'mmvision_ext/py.typed' in names
     assert any(name.endswith('LICENSE') for name in names)
 
@@ -62,4 +73,18 @@ def test_metadata_requires_neither_stack(wheel):
     assert sorted(hard) == ['numpy', 'safetensors', 'torch>=2.1']
     assert set(meta.get_all('Provides-Extra')) == {
         'onedl', 'openmmlab', 'search', 'ray', 'slurm', 'benchmark',
-        'dev'}
+        'export', 'demo', 'docs', 'pictures', 'dev'}
+
+
+def test_source_distribution_holds_what_the_tests_need(built, repo_root):
+    path = next(built.glob('*.tar.gz'))
+    with tarfile.open(path) as archive:
+        names = {name.partition('/')[2] for name in archive.getnames()}
+    for folder in ('tests', 'configs', 'tools', 'requirements', 'docs'):
+        files = {
+            p.relative_to(repo_root).as_posix()
+            for p in (repo_root / folder).rglob('*')
+            if p.is_file() and '__pycache__' not in p.parts
+        }
+        assert files <= names, folder
+    assert not any('.mim' in name or '.pyc' in name for name in names)
