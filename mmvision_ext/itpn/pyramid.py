@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops.layers import run_linear
+from ..ops.layers import crop_map, run_linear
 from .blocks import MlpBlock, PatchSplit, init_linear, run_block
 
 POOLS = ('avg', 'max')
@@ -150,8 +150,8 @@ class ITPNPyramidNetwork(nn.Module):
 def _add(split: Tensor, align: nn.Module, lateral: Tensor) -> Tensor:
     # Of an odd map, the last row or column of what was split is padding.
     height, width = lateral.shape[-3:-1]
-    split = split[..., :height, :width, :]
-    if torch.is_grad_enabled():
+    split = crop_map(split, height, width)
+    if torch.is_grad_enabled() or torch.compiler.is_exporting():
         return split + run_linear(align, lateral)
     # Nobody else has seen what was split, so it holds the sum; the other
     # term is there for some rows (of an image, or all of a patch) at a time.
