@@ -9,7 +9,7 @@ from .formats import Run
 
 #: Shapes (batch, height, width) that a file of any size is checked at: odd
 #: ones, squares, thin ones.
-SHAPES = ((1, 80, 112), (2, 70, 45), (1, 64, 64), (1, 101, 37), (1, 40, 203))
+SHAPES = ((1, 80, 112), (2, 70, 53), (1, 64, 64), (1, 101, 51), (1, 50, 203))
 
 
 @dataclass(frozen=True)

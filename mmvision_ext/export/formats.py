@@ -1,6 +1,7 @@
 """Write a graph into a file and run such a file."""
 
 import json
+import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,6 +74,9 @@ def _onnx_int8(model: object) -> object:
     from onnxruntime.quantization.matmul_nbits_quantizer import (
         MatMulNBitsQuantizer,
     )
+    # It tells of every node on the way.
+    logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(
+        logging.WARNING)
     quantizer = MatMulNBitsQuantizer(
         model, bits=8, block_size=32, is_symmetric=True)
     quantizer.process()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .source import Source
 
 #: Sides in pixels that a file of any size is for.
-MIN_SIDE, MAX_SIDE = 33, 4096
+MIN_SIDE, MAX_SIDE = 49, 4096
 #: The size that is traced where none was asked for.
 TRACED = (80, 112)
 
@@ -106,7 +106,7 @@ def capture(pipeline: Pipeline, size: tuple[int, int] | None
     Args:
         pipeline (Pipeline): The network.
         size (tuple[int, int], optional): Height and width in pixels that it
-            is for; None for any from 33 to 4096.
+            is for; None for any from 49 to 4096.
 
     Returns:
         torch.export.ExportedProgram: Its graph, for any number of images.

@@ -1,16 +1,15 @@
 """The network of a config and a checkpoint, and what it expects of images."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from ..compat.checkpoint import safe_load
-from ..engine.checks import check_checkpoint, check_mmengine, register_scope
+from ..engine.checks import check_mmengine
 from ..engine.errors import LaunchError
 from ..engine.launch import read_config
+from ..engine.trained import class_names, load_trained, preprocessing
 
 _DETECTOR_PARTS = ('rpn_head', 'roi_head', 'bbox_head', 'mask_head')
 
@@ -57,17 +56,14 @@ def load_source(config: str, weights: str, part: str = 'model') -> Source:
         CheckpointError: If the checkpoint cannot be read safely.
     """
     check_mmengine()
-    cfg = read_config(config)
-    check_checkpoint('WEIGHTS', weights)
-    register_scope(cfg.get('default_scope'))
-    task = _task(cfg, part, config)
-    model = _load(_build(cfg, config), weights, config)
-    settings = _preprocessing(cfg)
+    task = _task(read_config(config), part, config)
+    cfg, model = load_trained(config, weights)
+    settings = preprocessing(cfg)
     rgb = bool(settings.get('bgr_to_rgb', settings.get('to_rgb', False)))
     return Source(
         model.backbone if part == 'backbone' else model, task,
         Path(config).stem, tuple(settings.get('mean') or (0., 0., 0.)),
-        tuple(settings.get('std') or (1., 1., 1.)), rgb, _classes(cfg, model))
+        tuple(settings.get('std') or (1., 1., 1.)), rgb, class_names(cfg))
 
 
 def _task(cfg: Any, part: str, config: str) -> str:
@@ -91,63 +87,3 @@ def _task(cfg: Any, part: str, config: str) -> str:
         kind = f'a {model.get("type")}, neither classifier nor segmentor'
     raise LaunchError(f'config {config}: the model is {kind}; export its '
                       'backbone with --part backbone')
-
-
-def _preprocessing(cfg: Any) -> dict:
-    # mmpretrain keeps it beside the model, mmseg inside
-    return dict(cfg.get('data_preprocessor') or {},
-                **(cfg.model.get('data_preprocessor') or {}))
-
-
-def _build(cfg: Any, config: str) -> nn.Module:
-    from mmengine.registry import DefaultScope
-
-    from ..engine.build import MissingPackageError, build_model
-    settings = cfg.model.to_dict()
-    settings.setdefault('data_preprocessor', _preprocessing(cfg) or None)
-    for key in ('pretrained', 'init_cfg'):
-        settings.pop(key, None)
-    scope = cfg.get('default_scope') or 'mmengine'
-    try:
-        with DefaultScope.overwrite_default_scope(scope):
-            return build_model(settings).eval()
-    except MissingPackageError as error:
-        raise LaunchError(str(error)) from error
-    except Exception as error:
-        # the settings are the user's: any layer may refuse them its own way
-        reason = str(error).strip().partition('\n')[0]
-        raise LaunchError(f'config {config}: the model cannot be built: '
-                          f'{reason}') from error
-
-
-def _load(model: nn.Module, weights: str, config: str) -> nn.Module:
-    content = safe_load(weights)
-    state = content.get('state_dict', content) \
-        if isinstance(content, Mapping) else {}
-    state = {k: v for k, v in state.items()
-             if not k.startswith('data_preprocessor.')}
-    try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    except (RuntimeError, ValueError) as error:
-        lines = str(error).strip().splitlines()
-        raise LaunchError(f'{weights} does not fit {config}: '
-                          f'{lines[-1].strip()}') from error
-    # Heads that only help in training are not always kept in a file.
-    missing = [k for k in missing if not k.startswith('auxiliary_head.')]
-    for kind, names in (('lacks', missing), ('also holds', unexpected)):
-        if names:
-            raise LaunchError(
-                f'{weights} does not fit {config}: it {kind} {names[0]} and '
-                f'{len(names) - 1} more; give the checkpoint of this config')
-    return model
-
-
-def _classes(cfg: Any, model: nn.Module) -> tuple[str, ...]:
-    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
-        dataset = (cfg.get(loader) or {}).get('dataset') or {}
-        names: Sequence[str] = (dataset.get('metainfo') or {}).get(
-            'classes', ()) or ()
-        if names:
-            return tuple(names)
-    names = cfg.get('classes') or ()
-    return tuple(names) if not isinstance(names, str) else ()
