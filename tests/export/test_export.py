@@ -15,20 +15,9 @@ from mmvision_ext.export import ExportRequest, export_model, run
 from mmvision_ext.export.graph import AdaptivePool
 from mmvision_ext.export.source import load_source
 
-SNIPPET = """
-import json, numpy as np, onnxruntime
-session = onnxruntime.InferenceSession('model.onnx')
-meta = session.get_modelmeta().custom_metadata_map
-classes = json.loads(meta['mmvision_ext.classes'])
-pixels = np.zeros((50, 70, 3), np.uint8)
-images = pixels.transpose(2, 0, 1)[None].astype(np.float32)
-logits, = session.run(None, {'images': images})
-print(classes[int(logits[0].argmax())])
-"""
-
-
 @pytest.mark.smoke
-def test_onnx_at_sizes_that_were_not_traced(trained, tmp_path, capsys):
+def test_onnx_at_sizes_that_were_not_traced(trained, tmp_path, capsys,
+                                             repo_root):
     config, weights = trained('itpn')
     out = tmp_path / 'model.onnx'
     assert main(['export', config, weights, str(out)]) == 0
@@ -52,8 +41,9 @@ def test_onnx_at_sizes_that_were_not_traced(trained, tmp_path, capsys):
     assert json.loads(meta['mmvision_ext.mean']) == [120., 110., 100.]
     assert meta['mmvision_ext.task'] == 'classification'
     assert meta['mmvision_ext.normalisation'] == 'inside'
-    # the snippet of docs/export.md
-    done = subprocess.run([sys.executable, '-c', SNIPPET], cwd=tmp_path,
+    text = (repo_root / 'docs/export.md').read_text('utf-8')
+    snippet = text.split('```python\n')[1].split('```')[0]
+    done = subprocess.run([sys.executable, '-c', snippet], cwd=tmp_path,
                           capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() in 'abcde', done.stderr
 
