@@ -94,8 +94,16 @@ def export_model(request: ExportRequest) -> list[Comparison]:
             run = formats.run_pt2(path)
         shapes = SHAPES if request.size is None else \
             ((1, *request.size), (2, *request.size))
-        found = compare(network, run, shapes, source.task != 'backbone',
-                        255. if request.normalise else 1.)
+        try:
+            found = compare(network, run, shapes, source.task != 'backbone',
+                            255. if request.normalise else 1.)
+        except Exception as error:
+            # each runtime has errors of its own
+            reason = str(error).strip().partition('\n')[0][:200]
+            raise LaunchError(
+                f'the exported graph fails at a size of the check: {reason}; '
+                f'give one size with --size HxW; nothing was written to '
+                f'{request.out}') from error
         _judge(found, request)
         os.replace(path, request.out)
     return found

@@ -15,6 +15,7 @@ from mmvision_ext.export import ExportRequest, export_model, run
 from mmvision_ext.export.graph import AdaptivePool
 from mmvision_ext.export.source import load_source
 
+
 @pytest.mark.smoke
 def test_onnx_at_sizes_that_were_not_traced(trained, tmp_path, capsys,
                                              repo_root):
