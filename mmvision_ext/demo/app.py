@@ -15,6 +15,8 @@ from .networks import TIMES, DemoNetwork
 
 _POLICY = ("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
            "frame-ancestors 'none'")
+#: Pixels that a picture is high on the page.
+_HEIGHT = 420
 Message = MutableMapping[str, Any]
 
 
@@ -56,7 +58,7 @@ def _detect(network: DemoNetwork, image: np.ndarray) -> list[Any]:
              for name, score in zip(names, found.scores.tolist())]
     line = f'{len(names)} found: {", ".join(texts)}' if names else \
         f'Nothing found with a score of {SCORE} or more.'
-    return [enlarge(draw_instances(image, found, texts)), line]
+    return [draw_instances(image, found, texts), line]
 
 
 def _segment(network: DemoNetwork, image: np.ndarray) -> list[Any]:
@@ -72,16 +74,23 @@ def _segment(network: DemoNetwork, image: np.ndarray) -> list[Any]:
 _RUN = dict(classifier=_classify, detector=_detect, segmentor=_segment)
 
 
+def _picture(gr: Any, label: str) -> Any:
+    # Gradio's own buttons would offer to share the image with the world.
+    return gr.Image(label=label, interactive=False, height=_HEIGHT,
+                    buttons=['download', 'fullscreen'])
+
+
 def _outputs(gr: Any, network: DemoNetwork) -> list[Any]:
     """Where the results of a network go."""
     if network.kind == 'classifier':
         return [gr.Label(num_top_classes=5, label='Class')]
     if network.kind == 'detector':
-        return [gr.Image(label='Objects', interactive=False),
+        return [_picture(gr, 'Objects'),
                 gr.Textbox(label='Scores', interactive=False)]
     colours = {network.class_name(i): '#' + bytes(colour(i)).hex()
                for i in range(256)}
-    return [gr.AnnotatedImage(label='Segments', color_map=colours)]
+    return [gr.AnnotatedImage(label='Segments', color_map=colours,
+                              height=_HEIGHT)]
 
 
 def build_page(networks: Sequence[DemoNetwork]) -> Any:
@@ -101,9 +110,12 @@ def build_page(networks: Sequence[DemoNetwork]) -> Any:
                           "pip install 'mmvision_ext[demo]'")
     os.environ.update(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_OFFLINE='1')
     import gradio as gr
-    hot = next((n for n in networks if n.conducts_heat), None)
+    # Detectors and segmentors see more of an image than classifiers.
+    hot = next((n for n in networks[::-1] if n.conducts_heat), None)
     outputs: list[Any] = []
-    with gr.Blocks(title='mmvision_ext', analytics_enabled=False) as page:
+    # Uploads are deleted after an hour, and at the end.
+    with gr.Blocks(title='mmvision_ext', analytics_enabled=False,
+                   delete_cache=(600, 3600)) as page:
         gr.Markdown('# What the networks see\nChoose an image. It stays on '
                     'this machine.')
         with gr.Row():
@@ -112,7 +124,8 @@ def build_page(networks: Sequence[DemoNetwork]) -> Any:
                 upload = gr.File(
                     type='binary', label='Your image', elem_id='upload',
                     file_types=['.png', '.jpg', '.jpeg', '.webp', '.bmp'])
-                shown = gr.Image(label='The image', interactive=False)
+                message = gr.Markdown(visible=False, elem_id='message')
+                shown = _picture(gr, 'The image')
             with gr.Column(scale=2, min_width=280):
                 for network in networks:
                     gr.Markdown(f'### {network.title}')
@@ -124,14 +137,21 @@ def build_page(networks: Sequence[DemoNetwork]) -> Any:
                         'what the network computes.')
             slider = gr.Slider(0, len(TIMES) - 1, 0, step=1,
                                label='Step in time', elem_id='time')
-            picture = gr.Image(label='Heat at time 0', interactive=False)
+            picture = _picture(gr, 'Heat at time 0')
 
         def look(content: bytes | None) -> list[Any]:
+            nothing = [None] * (2 + len(outputs))
+            if hot is not None:
+                nothing += [0, None]
             if content is None:
-                return [None] * (2 + len(outputs) + 2 * (hot is not None))
-            return _look(gr, content, networks, hot)
+                return [gr.Markdown(visible=False), *nothing]
+            try:
+                found = _look(gr, content, networks, hot)
+            except ImageRefused as error:
+                return [gr.Markdown(f'**{error}**', visible=True), *nothing]
+            return [gr.Markdown(visible=False), *found]
 
-        targets = [shown, heat, *outputs]
+        targets = [message, shown, heat, *outputs]
         if hot is not None:
             targets += [slider, picture]
             slider.change(lambda maps, step: _heat_at(gr, maps, int(step)),
@@ -147,13 +167,13 @@ def _look(gr: Any, content: bytes, networks: Sequence[DemoNetwork],
         results = [out for network in networks
                    for out in _RUN[network.kind](network, image)]
         maps = None if hot is None else hot.heat(image)
-    except ImageRefused as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    except ImageRefused:
+        raise
     except Exception as error:
         # For the one at the terminal; a browser is told no more than this.
         traceback.print_exc()
-        raise gr.Error('The networks failed on this image; the terminal '
-                       'tells why.', print_exception=False) from error
+        raise ImageRefused('The networks failed on this image; the terminal '
+                           'tells why.') from error
     extra = [] if maps is None else [0, _heat_at(gr, maps, 0)]
     return [enlarge(image), maps, *results, *extra]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ..quickstart.pictures import colour_map
 
@@ -30,7 +30,7 @@ def draw_instances(image: np.ndarray, found: Any,
         names (Sequence[str]): What to write at each.
 
     Returns:
-        np.ndarray: A new image.
+        np.ndarray: A new image, enlarged by :func:`enlarge`.
     """
     out = image.copy()
     labels = found.labels.tolist()
@@ -38,13 +38,18 @@ def draw_instances(image: np.ndarray, found: Any,
         for mask, label in zip(found.masks.cpu().numpy(), labels):
             # (M, 3) pixels of the mask
             out[mask] = (0.5 * out[mask] + 0.5 * np.array(colour(label)))
-    picture = Image.fromarray(out)
+    # enlarged first, so that the names can be read
+    picture = Image.fromarray(enlarge(out))
+    times = picture.width // image.shape[1]
     pen = ImageDraw.Draw(picture)
-    for box, label, name in zip(found.bboxes.tolist(), labels, names):
-        pen.rectangle(box, outline=colour(label), width=2)
-        place = (box[0], max(box[1] - 12, 0))
-        pen.rectangle(pen.textbbox(place, name), fill=colour(label))
-        pen.text(place, name, fill='white')
+    size = max(max(picture.size) // 24, 12)
+    font = ImageFont.load_default(size)
+    boxes = (found.bboxes * times).tolist()
+    for box, label, name in zip(boxes, labels, names):
+        pen.rectangle(box, outline=colour(label), width=size // 5)
+        place = (box[0], max(box[1] - 1.2 * size, 0))
+        pen.rectangle(pen.textbbox(place, name, font), fill=colour(label))
+        pen.text(place, name, 'white', font)
     return np.asarray(picture)
 
 
