@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a box says below its name. A package that is not here has its name.
 ABOUT = {
     'cli': 'commands', 'quickstart': 'first run, page',
-    'benchmark': 'time and memory', 'torture': 'what a run survives', 'apis': 'load_model',
+    'benchmark': 'time and memory', 'torture': 'what a run survives',
+    'demo': 'the page', 'export': 'ONNX, torch.export', 'apis': 'load_model',
     'vheat': 'heat conduction', 'itpn': 'backbone, pyramid',
     'ma2ml': 'search', 'engine': 'logic of the tools',
     'datasets': 'generated data', 'compat': 'stacks, checkpoints, CPU',

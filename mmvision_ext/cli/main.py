@@ -11,6 +11,8 @@ from ..version import __version__
 
 #: Command -> what it does, in a line. Each has a module of its name.
 COMMANDS = {
+    'demo': 'try networks on your own images, in the browser',
+    'export': 'write a trained network as ONNX or torch.export',
     'info': 'what is installed and whether it works together',
     'picture': 'draw what a network has learnt: heat, attention and others',
     'browse': 'draw a data set as the pipeline of a config makes it',

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ops.dct import is_graph_capture
+from ..ops.layers import crop_map
 from .blocks import run_block
 from .position import Size, resize_position
 from .structure import PATCH, ITPNStructure
@@ -204,8 +205,10 @@ class ITPNNetwork(ITPNStructure):
 
 def _pad(x: Tensor, size: Size) -> Tensor:
     """Zeros at the bottom and on the right, up to multiples of 16."""
-    # in this form, a captured graph knows the sum to be a multiple
-    bottom, right = (-(-side // PATCH) * PATCH - side for side in size)
+    # in this form, a captured graph knows the sum to be a multiple (and not
+    # by -(-side // PATCH): ONNX rounds quotients to zero, not down)
+    bottom, right = ((side + PATCH - 1) // PATCH * PATCH - side
+                     for side in size)
     if is_graph_capture() or bottom or right:
         return F.pad(x, (0, right, 0, bottom))
     return x
@@ -213,9 +216,9 @@ def _pad(x: Tensor, size: Size) -> Tensor:
 
 def _to_nchw(x: Tensor, size: Size, stride: int) -> Tensor:
     """(B, h, w, C) to (B, C, ceil(H / stride), ceil(W / stride))."""
-    height, width = (-(-side // stride) for side in size)
+    height, width = ((side + stride - 1) // stride for side in size)
     # Operators of detection read contiguous maps.
-    return x[:, :height, :width].permute(0, 3, 1, 2).contiguous()
+    return crop_map(x, height, width).permute(0, 3, 1, 2).contiguous()
 
 
 def take_patches(images: Tensor, grid: Size, ids: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops.layers import run_linear
+from ..ops.layers import crop_map, run_linear
 from .blocks import MlpBlock, PatchSplit, init_linear, run_block
 
 POOLS = ('avg', 'max')
@@ -143,15 +143,30 @@ class ITPNPyramidNetwork(nn.Module):
         return x
 
     def _pool(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            return _pool_pairs(x, self.pool)
         pool = F.avg_pool2d if self.pool == 'avg' else F.max_pool2d
         return pool(x, (min(2, x.shape[2]), min(2, x.shape[3])))
+
+
+def _pool_pairs(x: Tensor, kind: str) -> Tensor:
+    """Pooling by two as in torch, which binds a graph to odd or even sides.
+
+    Sides of 1 are not for exported graphs.
+    """
+    for dim in (2, 3):
+        place = 2 * torch.arange(x.shape[dim] // 2, device=x.device)
+        first, second = (x.index_select(dim, place + i) for i in (0, 1))
+        x = (first + second) / 2 if kind == 'avg' \
+            else torch.maximum(first, second)
+    return x
 
 
 def _add(split: Tensor, align: nn.Module, lateral: Tensor) -> Tensor:
     # Of an odd map, the last row or column of what was split is padding.
     height, width = lateral.shape[-3:-1]
-    split = split[..., :height, :width, :]
-    if torch.is_grad_enabled():
+    split = crop_map(split, height, width)
+    if torch.is_grad_enabled() or torch.compiler.is_exporting():
         return split + run_linear(align, lateral)
     # Nobody else has seen what was split, so it holds the sum; the other
     # term is there for some rows (of an image, or all of a patch) at a time.

@@ -108,6 +108,11 @@ def attend_offsets_at(q: Tensor, k: Tensor, v: Tensor, table: Tensor,
         Tensor: Shape (B, heads, K, D).
     """
     bias = offset_bias_at(table.to(q.dtype), ids)
+    if torch.compiler.is_exporting():
+        # The layout of a fused kernel's result differs between devices and
+        # decompositions, and an exported graph would rely on one of them.
+        scores = q @ k.transpose(-2, -1) * q.shape[-1]**-0.5 + bias
+        return scores.softmax(-1) @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
@@ -165,8 +170,12 @@ def _axis_channels(q: Tensor, rel_h: Tensor, rel_w: Tensor,
     """
     rows, columns = (_axis_vectors(t.to(q.dtype)) for t in (rel_h, rel_w))
     height, width = rows.shape[0], columns.shape[0]
-    if ids is None:
+    every = ids is None
+    if every:
         ids = torch.arange(height * width, device=q.device)[None]
+    at_row = ids // width
+    at_column = ids - at_row * width  # see offset_bias_at
+    if every:
         # (B, heads, H*W, D) -> (B, heads, H, W, D) -> (B, heads, H*W, L)
         grid = q.unflatten(2, (height, width))
         products = (
@@ -175,11 +184,10 @@ def _axis_channels(q: Tensor, rel_h: Tensor, rel_w: Tensor,
     else:
         # (B, heads, N, D), (B, N, L, D) -> (B, heads, N, L)
         products = (
-            torch.einsum('bnqd,bqld->bnql', q, rows[ids // width]),
-            torch.einsum('bnqd,bqld->bnql', q, columns[ids % width]))
+            torch.einsum('bnqd,bqld->bnql', q, rows[at_row]),
+            torch.einsum('bnqd,bqld->bnql', q, columns[at_column]))
     # (b, N, 1) == (L,) -> (b, N, L)
     marks = torch.cat(
         tuple(place[..., None] == torch.arange(length, device=q.device)
-              for place, length in ((ids // width, height),
-                                    (ids % width, width))), -1)
+              for place, length in ((at_row, height), (at_column, width))), -1)
     return torch.cat(products, -1), marks[:, None].to(q.dtype)

@@ -149,7 +149,8 @@ def offset_bias_at(table: Tensor, ids: Tensor) -> Tensor:
         Tensor: Shape (B, heads, K, K), queries before keys.
     """
     height, width = ((side + 1) // 2 for side in table.shape[:2])
-    y, x = ids // width, ids % width
+    y = ids // width
+    x = ids - y * width  # ONNX has no remainder by a size that it reads
     # (B, K, 1) - (B, 1, K) -> (B, K, K)
     dy = y[:, :, None] - y[:, None] + height - 1
     dx = x[:, :, None] - x[:, None] + width - 1
