@@ -11,6 +11,7 @@ from ..engine.errors import LaunchError
 #: ``add_arguments(parser)`` and ``run(args) -> int``.
 SUBJECTS = {
     'resume': 'kill trainings at random moments, resume, compare the weights',
+    'numerics': 'random networks, sizes, types and scales: all values finite',
 }
 
 
