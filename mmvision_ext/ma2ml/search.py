@@ -7,7 +7,6 @@ second time; it goes on where the records end.
 """
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,17 +14,17 @@ from optuna import Study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from .cost import ConfigCost, Cost
 from .errors import SearchError
 from .evaluators import Evaluator
 from .executors import Executor
 from .executors.base import end_left_over
 from .failures import Failure
 from .leases import Lease
+from .limits import CostLimit
 from .progress import Watcher
 from .proposals import ProposalSampler, trial_seed
 from .records import Records, Running, failure_of
-from .spec import SearchSpec, candidate_config
+from .spec import SearchSpec
 from .trial_files import TrialFolder
 
 #: How often a trial may lose the process that searches, before it is taken
@@ -68,7 +67,7 @@ class Search:
         self.interrupted = False
         self.lease = Lease(study, spec.lease)
         self.records = Records(study, storage, self.lease, watcher)
-        self._cost = ConfigCost(spec.flops_input, spec.flops_limit)
+        self.limit = CostLimit(spec, evaluator)
         self._running: dict[int, Running] = {}
         self._results: dict[int, dict[str, Any]] = {}
         self._repeats = 0
@@ -76,8 +75,8 @@ class Search:
         self._deadline = None if spec.timeout is None \
             else time.monotonic() + spec.timeout
         self.sampler = study.sampler = ProposalSampler(
-            spec.sampler, spec.space, spec.seed, self.is_feasible,
-            self.records.own,
+            spec.sampler, spec.space, spec.seed,
+            self.limit.is_feasible, self.records.own,
             counted=bool(study.user_attrs.get('counts_ordinals')))
 
     def run(self) -> None:
@@ -104,43 +103,6 @@ class Search:
         finally:
             self.executor.close()
             self.records.leave(self._running.values())
-
-    def cost(self, values: Mapping[str, Any]) -> Cost:
-        """Size of a candidate.
-
-        Args:
-            values (Mapping): The candidate.
-
-        Returns:
-            Cost: Empty where the search has no network.
-
-        Raises:
-            ValueError: If no config can be made of it.
-        """
-        found = self.evaluator.cost(self.spec, values)
-        if found is not None:
-            return found
-        if self.spec.base is None:
-            return Cost()
-        return self._cost(candidate_config(self.spec, values))
-
-    def is_feasible(self, values: Mapping[str, Any]) -> bool:
-        """Whether a candidate is within the limit.
-
-        Args:
-            values (Mapping): The candidate.
-
-        Returns:
-            bool: True too without a limit, and for a candidate of which no
-            config can be made: its trial will say why.
-        """
-        if self.spec.flops_limit is None:
-            return True
-        try:
-            flops = self.cost(values).flops
-        except ValueError:
-            return True
-        return flops is None or flops <= self.spec.flops_limit
 
     # -- proposing ---------------------------------------------------------
 
@@ -191,17 +153,15 @@ class Search:
                     'ended while it ran').record())
             return
         try:
-            cost = self.cost(values)
+            cost = self.limit.cost(values)
         except ValueError as error:
             self._finish(run, Failure('infeasible', str(error)))
             return
         self.records.set(run, 'flops', cost.flops)
         self.records.set(run, 'params', cost.params)
-        limit = self.spec.flops_limit
-        if limit is not None and (cost.flops or 0) > limit:
-            self._finish(run, Failure(
-                'infeasible', f'{cost.flops / 1e6:.1f} MFLOPs, the limit is '
-                f'{limit / 1e6:.1f}'))
+        excess = self.limit.excess(cost)
+        if excess is not None:
+            self._finish(run, excess)
             return
         twin = self._twin(run)
         if twin is None:
