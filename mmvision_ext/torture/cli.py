@@ -32,12 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         'came out.')
     subjects = parser.add_subparsers(
         dest='subject', required=True, metavar='SUBJECT')
-    # Only the module that is asked for is imported, but for the help.
-    argv = list(sys.argv[1:] if argv is None else argv)
+    usages = []
     for name, text in SUBJECTS.items():
         subject = subjects.add_parser(name, help=text, description=text)
-        if name in argv[:1]:
-            import_module(f'{__package__}.{name}').add_arguments(subject)
+        import_module(f'{__package__}.{name}').add_arguments(subject)
+        usages.append(subject.format_usage())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = ''.join(usages)
     args = parser.parse_args(argv)
     try:
         return import_module(f'{__package__}.{args.subject}').run(args)

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .compat.checkpoint import CheckpointError, safe_load
-from .engine.build import build_model, load_weights
+from ..compat.checkpoint import CheckpointError, safe_load
+from ..engine.build import build_model, load_weights
 
 
 def load_model(path: str | Path,
