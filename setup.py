@@ -3,19 +3,23 @@
 Nothing here is compiled. Neither stack of mm packages is a requirement of
 the package itself: the two overwrite one another's files, so a user picks
 one, as the extra ``[onedl]`` or ``[openmmlab]``, or brings an installed one.
+
+Configs, tools and the model index lie beside the package in a checkout and
+in its folder ``.mim`` once installed, where mim and mmengine look for them.
+An editable installation gets links there.
 """
-import os
 import re
-import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-# What mim and the inferencers look for in a folder .mim of the package.
+#: Of the checkout, in ``.mim`` of the installed package.
 SHIPPED = ('configs', 'tools', 'model-index.yml')
-_LEFT_OUT = shutil.ignore_patterns('__pycache__', '*.pyc', '.*')
+#: Tools that make or check an environment out of a checkout.
+CHECKOUT_ONLY = ('check_env.py', 'check_stack.sh', 'quickstart.sh',
+                 'setup_env.sh')
 
 # The extras give ranges; requirements/<stack>.txt pins what is tested.
 ONEDL = [
@@ -97,45 +101,72 @@ def read_version() -> str:
     return re.search(r"^__version__ = '([^']+)'", text, re.M).group(1)
 
 
-class BuildWithMim(build_py):
-    """Adds ``mmvision_ext/.mim``: copies in a wheel, links in a checkout.
+def shipped_files() -> list[Path]:
+    """List what goes to ``.mim``.
 
-    The links of an editable installation point to the files beside the
-    package, so that a change of a config is seen at once. Where links cannot
-    be made, the files are copied.
+    Returns:
+        list[Path]: Files, relative to the checkout. What is hidden or
+        cached is left out.
     """
+    found = []
+    for name in SHIPPED:
+        place = ROOT / name
+        for path in sorted(place.rglob('*')) if place.is_dir() else [place]:
+            path = path.relative_to(ROOT)
+            if (ROOT / path).is_file() and path.name not in CHECKOUT_ONLY \
+                    and not any(part.startswith(('.', '__pycache__'))
+                                for part in path.parts):
+                found.append(path)
+    return found
+
+
+def link_shipped(folder: Path) -> None:
+    """Make ``.mim`` of links into the checkout, for an editable install.
+
+    Args:
+        folder (Path): The folder; links in it are made anew.
+
+    Raises:
+        FileExistsError: If something that is no link is in the way.
+    """
+    folder.mkdir(exist_ok=True)
+    for name in SHIPPED:
+        link = folder / name
+        if link.is_symlink():
+            link.unlink()
+        elif link.exists():
+            raise FileExistsError(f'{link} is in the way of a link to '
+                                  f'{ROOT / name}; move it away')
+        if (ROOT / name).exists():
+            link.symlink_to(Path('..', '..', name))
+
+
+class BuildWithShipped(build_py):
+    """Builds the package, and ``.mim`` in it."""
+
+    def _targets(self) -> dict[str, str]:
+        """Built file -> source."""
+        if self.editable_mode:
+            return {}
+        base = Path(self.build_lib, 'mmvision_ext', '.mim')
+        return {str(base / path): str(path) for path in shipped_files()}
 
     def run(self) -> None:
+        """Build."""
         super().run()
-        base = ROOT if self.editable_mode else Path(self.build_lib)
-        place = base / 'mmvision_ext' / '.mim'
-        place.mkdir(parents=True, exist_ok=True)
-        for name in SHIPPED:
-            _remove(place / name)
-            if not (self.editable_mode and _link(name, place / name)):
-                _copy(ROOT / name, place / name)
+        if self.editable_mode:
+            link_shipped(ROOT / 'mmvision_ext' / '.mim')
+        for target, source in self._targets().items():
+            self.mkpath(str(Path(target).parent))
+            self.copy_file(source, target)
 
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Name the built files."""
+        return super().get_outputs(include_bytecode) + list(self._targets())
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _link(name: str, path: Path) -> bool:
-    try:
-        path.symlink_to(Path(os.pardir, os.pardir, name))
-    except OSError:
-        return False
-    return True
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=_LEFT_OUT)
-    else:
-        shutil.copy(source, target)
+    def get_output_mapping(self) -> dict[str, str]:
+        """Name the built files with their sources."""
+        return {**super().get_output_mapping(), **self._targets()}
 
 
 setup(
@@ -162,7 +193,7 @@ setup(
     packages=find_packages(include=['mmvision_ext', 'mmvision_ext.*']),
     package_data={'mmvision_ext': ['py.typed', 'quickstart/page.css',
                                   'ma2ml/report/report.css']},
-    cmdclass={'build_py': BuildWithMim},
+    cmdclass={'build_py': BuildWithShipped},
     entry_points={
         'console_scripts': ['mmvision-ext = mmvision_ext.cli:main']},
     zip_safe=False,

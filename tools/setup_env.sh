@@ -80,7 +80,8 @@ fingerprint() {
         supported_version "$venv_python"
         cat "$constraints" "$MMVISION_ROOT/setup.py" \
             "$MMVISION_ROOT/mmvision_ext/version.py" \
-            "$MMVISION_ROOT/tools/setup_env.sh"
+            "$MMVISION_ROOT/tools/setup_env.sh" \
+            "$MMVISION_ROOT/tools/mmvision_ext_mmcv.pth"
     } | checksum | cut -d' ' -f1
 }
 
@@ -152,9 +153,7 @@ wake_on_mmcv_ops() {
     place=$MMVISION_VENV/lib/python$(supported_version "$venv_python")
     place+=/site-packages
     mkdir -p -- "$place"
-    cat >"$place/mmvision_ext_mmcv.pth" <<'LINE'
-import sys; sys.meta_path.append(type('WakeMMVisionExt', (), {'find_spec': staticmethod(lambda name, path=None, target=None: __import__('mmvision_ext') and None if name == 'mmcv._ext' else None)})())
-LINE
+    cp -- "$MMVISION_ROOT/tools/mmvision_ext_mmcv.pth" "$place"
 }
 
 verify() {

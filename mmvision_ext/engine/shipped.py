@@ -17,7 +17,10 @@ def shipped_root() -> Path:
     Raises:
         LaunchError: If there is neither.
     """
-    for root in (_PACKAGE.parent, _PACKAGE / '.mim'):
+    # First .mim, whose links an editable installation follows home: beside
+    # an installed package, another one may have left a folder `configs`.
+    inside = (_PACKAGE / '.mim' / 'configs').resolve().parent
+    for root in (inside, _PACKAGE.parent):
         if (root / 'configs' / '_base_').is_dir():
             return root
     raise LaunchError(

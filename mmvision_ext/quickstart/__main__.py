@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..datasets.toy_data import make_toy_data
+from ..engine.errors import LaunchError
 from .page import write_page
 from .predictions import Predictions, predict
 from .process import StepError
@@ -67,6 +68,7 @@ def run(out: Path, scale: Scale = FULL) -> Path:
 
     Raises:
         StepError: If a training or the search failed.
+        LaunchError: If the configs did not come with the package.
         OSError: If the folder cannot be written.
     """
     begin = time.monotonic()
@@ -76,10 +78,6 @@ def run(out: Path, scale: Scale = FULL) -> Path:
     results: list[Result] = []
     print('Training on them', flush=True)
     for task in TASKS:
-        if not task.config_path.is_file():
-            raise StepError(f'{task.config_path} does not exist; the '
-                                'quickstart runs from a checkout of the '
-                                'repository')
         start = _start_options(task, results)
         record = train(task, data, out / task.name, scale.options + start)
         count = 12 if task.kind == 'classification' else scale.examples
@@ -144,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('interrupted; the next call starts over', file=sys.stderr)
         return 130
-    except (StepError, OSError) as error:
+    except (LaunchError, StepError, OSError) as error:
         print(f'quickstart.sh: {error}', file=sys.stderr)
         return 1
     return 0

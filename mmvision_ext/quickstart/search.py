@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..datasets.toy_data import make_toy_data
+from ..engine.shipped import shipped_root
 from .process import Progress, StepError, follow
 from .summary import clock
-from .tasks import CHECKOUT
 
 if TYPE_CHECKING:
     from ..ma2ml.report import Record
 
 TITLE = 'MA2ML search'
-CONFIG = CHECKOUT / 'configs' / 'ma2ml' / 'toy.py'
+#: Name of its config, and of its study.
+_NAME = 'toy'
 #: What is said where the search cannot run.
 LEFT_OUT = ('left out, for want of Optuna: '
             "pip install 'mmvision_ext[search]'")
@@ -106,6 +107,18 @@ def millions(number: float) -> str:
     return f'{number / 1e6:.3g}'
 
 
+def search_config() -> Path:
+    """The config of the search, which came with the package.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        LaunchError: If the installation is not complete.
+    """
+    return shipped_root() / 'configs' / 'ma2ml' / f'{_NAME}.py'
+
+
 def prepare_search(out: Path, amount: Amount) -> bool:
     """Make images for the search and room for its records.
 
@@ -117,15 +130,11 @@ def prepare_search(out: Path, amount: Amount) -> bool:
         bool: Whether the search can run here.
 
     Raises:
-        StepError: If its config is not there.
         FileExistsError: If ``out/search`` or ``out/data-search`` has
             something that the quickstart did not make.
     """
     if find_spec('optuna') is None:
         return False
-    if not CONFIG.is_file():
-        raise StepError(f'{CONFIG} does not exist; the quickstart runs from '
-                        'a checkout of the repository')
     folder = out / 'search'
     if folder.is_dir() and any(folder.iterdir()):
         if not (folder / _LOG).is_file():
@@ -159,7 +168,7 @@ def search(out: Path, amount: Amount) -> Found:
         sys.executable, '-c',
         'import sys; from mmvision_ext.ma2ml.cli import main; '
         'sys.exit(main())',
-        str(CONFIG), '--work-dir', str(folder), '--data-root',
+        str(search_config()), '--work-dir', str(folder), '--data-root',
         str(out / 'data-search' / 'imagenet'), '--trials',
         str(amount.trials), '--deterministic', '--cfg-options',
         *amount.options
@@ -194,4 +203,4 @@ def _read_record(folder: Path) -> Record:
         warnings.simplefilter('ignore')
         storage, _ = open_storage(None, folder)
         return read_study(
-            optuna.load_study(study_name=CONFIG.stem, storage=storage))
+            optuna.load_study(study_name=_NAME, storage=storage))

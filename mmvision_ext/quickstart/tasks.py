@@ -4,12 +4,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import mmvision_ext
-
 from ..datasets.toy_classes import TOY_CLASSES
+from ..engine.shipped import shipped_root
 
-#: The checkout that the package is part of.
-CHECKOUT = Path(mmvision_ext.__file__).resolve().parents[1]
 #: The generated files bear names of COCO and ADE20K; people see the shapes.
 SHAPES = tuple(item.shape for item in TOY_CLASSES)
 #: In the order of COCO's ids, which is how mmdet numbers them.
@@ -56,8 +53,8 @@ class Task:
 
     @property
     def config_path(self) -> Path:
-        """The config in the checkout."""
-        return CHECKOUT / 'configs' / 'quickstart' / self.config
+        """The config that came with the package."""
+        return shipped_root() / 'configs' / 'quickstart' / self.config
 
 
 _AP50 = {'coco/bbox_mAP_50': 'box AP50', 'coco/segm_mAP_50': 'mask AP50'}

@@ -10,10 +10,10 @@ pytest.importorskip('optuna', reason='the search needs it')
 from mmvision_ext.ma2ml.report import Record, TrialRow  # noqa: E402
 from mmvision_ext.quickstart import search as module  # noqa: E402
 from mmvision_ext.quickstart.search import (  # noqa: E402
-    CONFIG,
     Amount,
     Found,
     prepare_search,
+    search_config,
     search_line,
 )
 from mmvision_ext.quickstart.search_section import (  # noqa: E402
@@ -100,7 +100,7 @@ def test_an_earlier_search_is_replaced_but_nothing_else(tmp_path):
 
 def test_images_have_the_size_that_the_config_counts_on():
     from mmengine.config import Config
-    search = Config.fromfile(CONFIG).search
+    search = Config.fromfile(search_config()).search
     assert search.flops_input == (3, module._SIZE, module._SIZE)
     assert [*search.agents] == [*_AGENTS]
     # Some trials are left for the agents.
