@@ -1,5 +1,8 @@
 """A resumed training equals the one that was never interrupted."""
+import json
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,13 +14,7 @@ from mmvision_ext.engine.exact_resume import (
     SeededItems,
     seed_all,
 )
-from mmvision_ext.torture.resume import (
-    INTERVAL,
-    Moment,
-    find_differences,
-    torture,
-)
-from mmvision_ext.torture.resume_cases import CASES
+from mmvision_ext.torture.resume import INTERVAL, find_differences
 
 
 class Loop:
@@ -94,6 +91,34 @@ def test_differences_are_found():
     assert find_differences(dict(a=1), dict(b=1)) == [": ['a', 'b']"]
 
 
+# The children are forks: of a process that holds little, not of one in which
+# hundreds of tests have run.
+ALONE = """
+import json, sys
+from pathlib import Path
+from mmvision_ext.engine import exact_resume
+from mmvision_ext.torture import resume
+name, folder, moments, seeded = json.loads(sys.argv[1])
+drawn = iter(moments)
+resume._draw = lambda case, rng: resume.Moment(*next(drawn))
+if not seeded:
+    exact_resume.seed_all = lambda *key, **kwargs: None
+resume._import_packages()
+outcome = resume.torture(resume.CASES[name], Path(folder), len(moments), 3)
+print(json.dumps([outcome.unequal, outcome.kills.total(), outcome.runs,
+                  outcome.lost]))
+"""
+
+
+def torture_alone(name, folder, moments, seeded=True):
+    done = subprocess.run(
+        [sys.executable, '-c', ALONE,
+         json.dumps([name, str(folder), moments, seeded])],
+        capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.parametrize('name, moments', [
     # EMA, whole epochs, killed in a validation that is then made up for
     ('vheat-classification', [('validation', 1), ('draft', 2)]),
@@ -102,24 +127,17 @@ def test_differences_are_found():
     ('vheat-segmentation', [('load', 2), ('rename', 2)]),
     ('itpn-pretraining', [('draft', 1), ('step', 2)]),
 ])
-def test_killed_training_equals_the_whole_one(name, moments, tmp_path,
-                                              monkeypatch):
-    drawn = iter(moments)
-    monkeypatch.setattr('mmvision_ext.torture.resume._draw',
-                        lambda case, rng: Moment(*next(drawn)))
-    outcome = torture(CASES[name], tmp_path, len(moments), seed=3)
-    assert outcome.unequal == []
-    assert outcome.kills.total() == len(moments)
-    assert outcome.runs == 1
-    assert outcome.lost <= INTERVAL
+def test_killed_training_equals_the_whole_one(name, moments, tmp_path):
+    unequal, kills, runs, lost = torture_alone(name, tmp_path, moments)
+    assert unequal == []
+    assert kills == len(moments)
+    assert runs == 1
+    assert lost <= INTERVAL
     assert not list(tmp_path.rglob('*.part'))
 
 
-def test_without_the_seeds_it_does_not(tmp_path, monkeypatch):
+def test_without_the_seeds_it_does_not(tmp_path):
     """The test above can fail."""
-    monkeypatch.setattr('mmvision_ext.torture.resume._draw',
-                        lambda case, rng: Moment('step', 5))
-    monkeypatch.setattr('mmvision_ext.engine.exact_resume.seed_all',
-                        lambda *key, **kwargs: None)
-    outcome = torture(CASES['vheat-classification'], tmp_path, 1, seed=3)
-    assert any('state_dict' in line for line in outcome.unequal)
+    unequal, *_ = torture_alone(
+        'vheat-classification', tmp_path, [('step', 5)], seeded=False)
+    assert any('state_dict' in line for line in unequal)
