@@ -6,6 +6,6 @@ and read again here. :mod:`mmvision_ext.zoo.hub` makes the names known to
 mmpretrain, mmdet and mmseg.
 """
 
-from .entries import Entry, find_entry, list_entries
+from .entries import Entry, list_entries
 
-__all__ = ['Entry', 'find_entry', 'list_entries']
+__all__ = ['Entry', 'list_entries']

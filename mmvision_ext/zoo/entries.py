@@ -146,23 +146,3 @@ def list_entries(pattern: str = '*') -> list[Entry]:
         (entry for entry in read_entries(shipped_root())
          if any(fnmatch.fnmatchcase(name, pattern) for name in entry.names)),
         key=lambda entry: (entry.family, entry.name))
-
-
-def find_entry(name: str, scope: str | None = None) -> Entry | None:
-    """Find a model by its name or alias.
-
-    Args:
-        name (str): In any case.
-        scope (str, optional): Only models of this library. Defaults to
-            None, which is any.
-
-    Returns:
-        Entry, optional: The model, or None where there is no such one.
-
-    Raises:
-        LaunchError: If the metafiles are missing or broken.
-    """
-    for entry in read_entries(shipped_root()):
-        if name.lower() in entry.names and scope in (None, entry.scope):
-            return entry
-    return None

@@ -35,10 +35,10 @@ those of the authors, and without weights a network starts at random.
 network as it is trained: FLOPs are multiply-adds of one image of the size in
 brackets (height x width), for detectors with all the boxes and masks that
 the test settings allow. Pre-training has no FLOPs, as they depend on how
-much is hidden; its teacher and its momentum copy are not counted. *Reported* is what the source
-prints, not a measurement of ours. *Status* is `not run` (the config builds,
-trains a step and predicts in a test, and no more) or `measured here` with the
-figure.
+much is hidden; its teacher and its momentum copy are not counted. *Reported*
+is what the source prints, not a measurement of ours. *Status* is `not run`
+(the config builds, trains a step and predicts in a test, and no more) or
+`measured here` with the figure.
 """
 _TITLES = {
     'vheat': ('vHeat', '../configs/vheat/README.md'),
