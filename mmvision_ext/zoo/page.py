@@ -1,7 +1,7 @@
 """The page of the model zoo."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .entries import Entry
 
@@ -36,7 +36,8 @@ network as it is trained: FLOPs are multiply-adds of one image of the size in
 brackets (height x width), for detectors with all the boxes and masks that
 the test settings allow. Pre-training has no FLOPs, as they depend on how
 much is hidden; its teacher and its momentum copy are not counted. *Reported*
-is what the source prints, not a measurement of ours. *Status* is `not run`
+is what the source, of that number under the table, prints, not a measurement
+of ours. *Status* is `not run`
 (the config builds, trains a step and predicts in a test, and no more) or
 `measured here` with the figure.
 """
@@ -90,22 +91,34 @@ def page_text(entries: Sequence[Entry]) -> str:
     """
     parts = [_INTRO]
     for family, (title, readme) in _TITLES.items():
-        rows = [_row(entry) for entry in entries if entry.family == family]
+        chosen = [entry for entry in entries if entry.family == family]
+        # Source -> its number under the table, in the order of the rows.
+        sources = {_source(entry): 0 for entry in chosen if reported(entry)}
+        sources = {name: i for i, name in enumerate(sources, 1)}
         parts.append(
             f'\n## {title}\n\nNotes and commands: [{readme[3:]}]({readme}).'
-            '\n\n| name | task, data | params | FLOPs | reported | source | '
-            'status |\n|---|---|---|---|---|---|---|\n' + ''.join(rows))
+            '\n\n| name | task, data | params | FLOPs | reported | status |'
+            '\n|---|---|---|---|---|---|\n')
+        parts += [_row(entry, sources) for entry in chosen]
+        parts.append(f'\nSources of {title}:\n\n')
+        parts += [f'{i}. {name}\n' for name, i in sources.items()]
     return ''.join(parts)
 
 
-def _row(entry: Entry) -> str:
+def _source(entry: Entry) -> str:
+    """The publication, without the pre-training that it tells of."""
+    return entry.source.split(';')[0]
+
+
+def _row(entry: Entry, sources: Mapping[str, int]) -> str:
     name = f'[{entry.name}](../{entry.config})'
     if entry.alias:
         name += f', or {entry.alias}'
     figure = reported(entry)
-    source = entry.source.split(';')[0] if figure else ''
+    if figure:
+        figure += f' [{sources[_source(entry)]}]'
     cells = (name, f'{entry.task}, {entry.dataset}',
-             format_params(entry.params), format_macs(entry), figure, source,
+             format_params(entry.params), format_macs(entry), figure,
              entry.status.replace('(docs/results.md)',
                                   '([results](results.md))'))
     return re.sub(r'\|  (?=\|)', '| ', f'| {" | ".join(cells)} |\n')
