@@ -7,8 +7,8 @@ Command:  bash tools/dist_train.sh
           configs/itpn/itpn-clip_large_32xb16-ft-50e_in1k-384px.py 8
           (four nodes: set NNODES, NODE_RANK, MASTER_ADDR; on other batch
           sizes add --auto-scale-lr)
-Metric:   top-1 89.2 % (reported by paper), which had a stage of supervised
-          training on ImageNet-21k between; without it none is published
+Metric:   top-1 (no published figure of this form); 89.2 % (reported by paper)
+          with a stage of supervised training on ImageNet-21k between
 Source:   iTPN, arXiv 2211.12735, results table of the original code (the table
           of the paper says 512 pixels)
 Hardware: 32 GPUs x 16 images = 512, fp16

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ABOUT = {
     'cli': 'commands', 'quickstart': 'first run, page',
     'benchmark': 'time and memory', 'torture': 'what a run survives',
-    'demo': 'the page', 'export': 'ONNX, torch.export', 'apis': 'load_model',
+    'demo': 'the page', 'export': 'ONNX, torch.export',
+    'zoo': 'names of models, metafiles', 'apis': 'load_model',
     'vheat': 'heat conduction', 'itpn': 'backbone, pyramid',
     'ma2ml': 'search', 'engine': 'logic of the tools',
     'datasets': 'generated data', 'compat': 'stacks, checkpoints, CPU',

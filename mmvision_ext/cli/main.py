@@ -14,6 +14,7 @@ COMMANDS = {
     'demo': 'try networks on your own images, in the browser',
     'export': 'write a trained network as ONNX or torch.export',
     'predict': 'what a trained network sees in images',
+    'models': 'list the models of the zoo, with figures and costs',
     'info': 'what is installed and whether it works together',
     'picture': 'draw what a network has learnt: heat, attention and others',
     'browse': 'draw a data set as the pipeline of a config makes it',
