@@ -85,14 +85,15 @@ def _from_card(card: Mapping[str, Any]) -> Entry:
     metrics: dict[str, float] = {}
     for result in results:
         metrics.update(result.get('Metrics', {}))
-    size = meta.get('Image Size')
+    size = tuple(int(n) for n in meta.get('Image Size', '').split(' x ')
+                 if n)
     return Entry(
         name=card['Name'], family=Path(card['Config']).parent.name,
         collection=card['In Collection'], task=results[0]['Task'],
         dataset=results[0]['Dataset'], config=card['Config'],
         figure=card['Figure'], source=card['Source'], status=card['Status'],
         alias=card.get('Alias', [None])[0], params=meta.get('Parameters'),
-        macs=meta.get('FLOPs'), image_size=tuple(size) if size else None,
+        macs=meta.get('FLOPs'), image_size=size or None,
         metrics=metrics)
 
 

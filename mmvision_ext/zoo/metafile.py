@@ -53,7 +53,8 @@ def to_card(entry: Entry) -> dict[str, Any]:
     meta: dict[str, Any] = {'Training Data': entry.dataset}
     if entry.macs is not None and entry.image_size is not None:
         meta['FLOPs'] = entry.macs
-        meta['Image Size'] = list(entry.image_size)
+        # text: mim takes lists for lists of texts
+        meta['Image Size'] = '{} x {}'.format(*entry.image_size)
     if entry.params is not None:
         meta['Parameters'] = entry.params
     card['Metadata'] = meta
