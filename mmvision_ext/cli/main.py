@@ -15,6 +15,7 @@ COMMANDS = {
     'export': 'write a trained network as ONNX or torch.export',
     'predict': 'what a trained network sees in images',
     'models': 'list the models of the zoo, with figures and costs',
+    'convert': 'official weights to the names of this package',
     'info': 'what is installed and whether it works together',
     'picture': 'draw what a network has learnt: heat, attention and others',
     'browse': 'draw a data set as the pipeline of a config makes it',
@@ -70,6 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = import_module(f'{__package__}.{chosen.command}')
     args = _command_parser(chosen.command, module).parse_args(argv[1:])
     # Late: these import torch, which `--help` has no need of.
+    from .. import prepare
+    from ..compat.stack import StackError
+    try:
+        prepare()
+    except StackError as error:
+        # It lists the commands that mend the stack, a line each.
+        print(f'error: {error}', file=sys.stderr)
+        return 1
     from ..compat import CheckpointError
     from ..engine.errors import LaunchError
     try:

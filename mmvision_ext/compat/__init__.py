@@ -23,13 +23,29 @@ _HOMES = {
     'has_accelerator': 'cpu',
 }
 
-__all__ = ['is_verdict_run', 'setup', *_HOMES]
+__all__ = ['is_command_run', 'is_verdict_run', 'setup', *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(import_module(f'{__name__}.{_HOMES[name]}'), name)
+
+
+def is_command_run() -> bool:
+    """Whether this process is being started as ``python -m mmvision_ext``.
+
+    Known while the package is imported for it, and not where the same words
+    are arguments of another program.
+
+    Returns:
+        bool: True then; False once the command itself runs.
+    """
+    # Until Python has found the module, '-m' stands for it.
+    if sys.argv[:1] != ['-m']:
+        return False
+    module = sys.orig_argv[-len(sys.argv)]
+    return module.removeprefix('-m') == __name__.rpartition('.')[0]
 
 
 def is_verdict_run() -> bool:

@@ -1,4 +1,4 @@
-"""Command line of the weight conversion."""
+"""Conversion of a weight file, and its command line."""
 
 import argparse
 import sys
@@ -21,6 +21,8 @@ from .convert import (
     convert_weights,
     save_conversion,
 )
+from .convert_options import add_arguments
+from .errors import LaunchError
 
 
 def read_official(path: Path) -> Any:
@@ -89,6 +91,31 @@ def convert_file(src: Path, dst: Path, key: str | None = None,
     return result
 
 
+def run(args: argparse.Namespace) -> int:
+    """Convert, and say what was written.
+
+    Args:
+        args (argparse.Namespace): Of
+            :func:`mmvision_ext.engine.convert_options.add_arguments`.
+
+    Returns:
+        int: 0.
+
+    Raises:
+        LaunchError: If the file cannot be converted. Nothing is written.
+        CheckpointError: If it cannot be read. Nothing is written.
+    """
+    try:
+        result = convert_file(args.src, args.dst, args.key,
+                              args.backbone_only, args.force,
+                              form=args.form, num_heads=args.num_heads)
+    except ConversionError as error:
+        raise LaunchError(str(error)) from error
+    print(result.report())
+    print(f'written: {args.dst}')
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -104,33 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description='Convert an official weight file (vHeat, iTPN, '
         'Fast-iTPN: pre-training, classification, detection, segmentation or '
         'backbone alone) to the names of this package.')
-    parser.add_argument('src', type=Path, help='official file')
-    parser.add_argument('dst', type=Path, help='file to write')
-    parser.add_argument(
-        '--key', help='entry of SRC that holds the weights, such as '
-        'model_ema; by default model, state_dict, module or model_ema, the '
-        'first found')
-    parser.add_argument(
-        '--backbone-only', action='store_true',
-        help='leave out neck and heads, also those of other detectors')
-    parser.add_argument(
-        '--form', choices=('detection', 'segmentation'),
-        help='iTPN: what backbone and pyramid without heads are for; by '
-        'default told by relative positions and the depth of the pyramid')
-    parser.add_argument(
-        '--num-heads', type=int,
-        help='iTPN: heads of the attention, where the file has no relative '
-        'positions that tell; by default 64 channels each')
-    parser.add_argument(
-        '--force', action='store_true', help='replace DST if it exists')
-    args = parser.parse_args(argv)
+    add_arguments(parser)
     try:
-        result = convert_file(args.src, args.dst, args.key,
-                              args.backbone_only, args.force,
-                              form=args.form, num_heads=args.num_heads)
-    except (ConversionError, CheckpointError, OSError) as error:
+        return run(parser.parse_args(argv))
+    except (LaunchError, CheckpointError, OSError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 1
-    print(result.report())
-    print(f'written: {args.dst}')
-    return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from mmvision_ext.engine.shipped import shipped_root
 from mmvision_ext.zoo import entries, hub
@@ -71,10 +72,13 @@ def test_classifier_by_name(tmp_path: Path) -> None:
     import mmpretrain
     weights = save_weights(mmpretrain.get_model('vheat-nano_cifar10'),
                            tmp_path / 'w.pth')
-    inferencer = mmpretrain.ImageClassificationInferencer(
-        'vheat-nano_cifar10', pretrained=weights, device='cpu')
-    assert torch.all(inferencer.model.head.fc.bias == 0.01)
-    scores = inferencer(IMAGE)[0]['pred_scores']
+    # mmpretrain builds the pipeline in whatever scope the process is in,
+    # which tests before this one may have chosen.
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        inferencer = mmpretrain.ImageClassificationInferencer(
+            'vheat-nano_cifar10', pretrained=weights, device='cpu')
+        assert torch.all(inferencer.model.head.fc.bias == 0.01)
+        scores = inferencer(IMAGE)[0]['pred_scores']
     assert scores == pytest.approx(np.full(10, 0.1), abs=1e-6)
 
 
