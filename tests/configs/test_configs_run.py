@@ -211,7 +211,10 @@ class Probe(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        self.losses = outputs
+        # With their graph they would hold the model, which holds the hooks,
+        # which hold them: a ring that Python's collector cannot see.
+        self.losses = {name: value.detach()
+                       for name, value in outputs.items()}
         self.batch = data_batch
 
     def after_val_iter(self, runner: Runner, batch_idx: int,
