@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmvision_ext.itpn import ITPNPyramid, ITPNPyramidNetwork
+from mmvision_ext.itpn.pyramid import _pool_pairs
 
 CHANNELS = (8, 16, 32)
 
@@ -50,6 +51,25 @@ def test_further_levels_are_pooled_from_odd_maps(pool):
             2, (h, 2)).permute(0, 1, 2, 4, 3, 5).flatten(4)
         expected = parts.mean(-1) if pool == 'avg' else parts.amax(-1)
         assert torch.allclose(coarse, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('pool', ['avg', 'max'])
+def test_pooling_of_exported_graphs(pool):
+    network = perturbed(pool=pool)
+    for size in [(7, 5), (2, 6), (3, 3)]:
+        x = torch.randn(2, 12, *size)
+        assert torch.allclose(_pool_pairs(x, pool), network._pool(x),
+                              atol=1e-6)
+
+
+def test_default_takes_the_maps_of_the_base_network():
+    with torch.device('meta'):
+        outs = ITPNPyramid()([torch.empty(1, c, s, s) for c, s in
+                              ((128, 16), (256, 8), (512, 4))])
+        assert [tuple(out.shape) for out in outs] == [
+            (1, 256, s, s) for s in (16, 8, 4, 2, 1)]
+        with pytest.raises(ValueError, match=r'\(128, 256, 512\)'):
+            ITPNPyramid()(stages())
 
 
 def test_a_side_of_one_is_not_pooled():
