@@ -63,6 +63,10 @@ class CLIPTeacher(nn.Module):
             float32, to be computed once only; about 0.4 MB an image for
             ViT-B/16 at 224. They are found by the pixels, see
             :class:`FeatureCache`. Defaults to None, no cache.
+        compile (bool): Compile the tower with ``torch.compile`` at its first
+            use, which takes a minute and needs Triton on a GPU, or a C++
+            compiler. Features differ by rounding; a copy of the teacher is
+            not compiled. Defaults to False.
 
     Raises:
         CheckpointNotFoundError: If there is no such file.
@@ -73,10 +77,13 @@ class CLIPTeacher(nn.Module):
     def __init__(self,
                  checkpoint: Union[str, Path],
                  img_size: int = 224,
-                 cache_dir: Optional[Union[str, Path]] = None) -> None:
+                 cache_dir: Optional[Union[str, Path]] = None,
+                 compile: bool = False) -> None:
         super().__init__()
         self.img_size = img_size
         tower = build_clip_tower(read_clip_weights(checkpoint), img_size)
+        if compile:
+            tower.compile(fullgraph=True)
         # A tuple hides it from the state dict, the optimiser and DDP.
         self._hidden = (tower, )
         self.out_dims: int = tower.proj.shape[1]

@@ -136,6 +136,25 @@ def test_features_by_the_formula(state_file, images):
     assert (exact - expected).abs().max() < 1e-10
 
 
+def test_compiled_tower(state_file, images, tmp_path, monkeypatch):
+    # Capturing is what can fail; generating code takes a minute here.
+    compile_module = nn.Module.compile
+    monkeypatch.setattr(
+        nn.Module, 'compile', lambda self, **kwargs: compile_module(
+            self, backend='aot_eager', **kwargs))
+    plain = CLIPTeacher(state_file, img_size=12)
+    teacher = CLIPTeacher(state_file, img_size=12, compile=True,
+                          cache_dir=tmp_path / 'kept')
+    torch._dynamo.utils.counters.clear()
+    features = teacher(images)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1
+    assert (features - plain(images)).abs().max() < 5e-5
+    assert torch.equal(teacher(images), features)
+    assert list(teacher.state_dict()) == []
+    twin = copy.deepcopy(teacher)
+    assert (twin(images[:1]) - features[:1]).abs().max() < 5e-5
+
+
 def test_features_by_mmpretrain(state_file, images):
     helper = pytest.importorskip(
         'mmpretrain.models.utils.clip_generator_helper',
