@@ -80,8 +80,10 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any,
                  grad: Tensor) -> Tuple[Tensor, Tensor, Tensor, None]:
-        grads = tuple(torch.empty_like(t) for t in ctx.saved_tensors)
-        for heads in _heads(*ctx.saved_tensors, grad, *grads):
+        # Under checkpointing they can be had but once.
+        saved = ctx.saved_tensors
+        grads = tuple(torch.empty_like(t) for t in saved)
+        for heads in _heads(*saved, grad, *grads):
             query, key, value, dout = _dense(heads[:4])
             dquery, dkey, dvalue = heads[4:]
             sums = Sums()

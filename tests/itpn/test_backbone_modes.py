@@ -72,6 +72,18 @@ def test_training_under_autocast(rpe, dtype, bound):
     assert (low - exact).norm() / exact.norm() < bound
 
 
+@pytest.mark.parametrize('rpe', ['none', 'decomposed'])
+def test_checkpointing_of_many_tokens(rpe):
+    plain = Model(rpe=rpe)
+    checked = Model(rpe=rpe, with_cp=True)
+    checked.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 3, 368, 368)  # 529 tokens, more than MIN_PRODUCT_KEYS
+    for model in (plain, checked):
+        sum(out.square().mean() for out in model(x)).backward()
+    for a, b in zip(plain.parameters(), checked.parameters()):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-6)
+
+
 def test_masked_paths_under_autocast():
     backbone = Model(rpe='table').backbone.eval()
     x, ids = torch.randn(1, 3, 64, 64), torch.tensor([[3, 9, 4]])
