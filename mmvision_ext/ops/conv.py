@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .dct import is_graph_capture, is_low_precision, no_autocast
 from .fused import Sums, compute_dtype, is_plain
 from .gemm import linear, product
 
@@ -15,6 +16,47 @@ from .gemm import linear, product
 FEW_OUTPUTS = 512
 #: Bytes of the patches that are laid out at a time.
 PATCH_BYTES = 4 << 20
+#: Side up to which maps are narrow, see :func:`is_narrow`.
+NARROW_SIDE = 2
+
+
+def is_narrow(x: Tensor) -> bool:
+    """Whether convolutions of a map are to be computed in float32.
+
+    On CPUs torch's 16-bit convolutions of maps that are one pixel wide, before
+    or after a stride of 2, give NaN as the gradient of the weights now and
+    then.
+
+    Args:
+        x (Tensor): Shape (B, H, W, C).
+
+    Returns:
+        bool: True for 16-bit types, those of autocast included, on a CPU.
+    """
+    return (x.device.type == 'cpu' and is_low_precision(compute_dtype(x))
+            and not is_graph_capture() and min(x.shape[1:3]) <= NARROW_SIDE)
+
+
+def narrow_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution in float32, whatever its type and autocast.
+
+    Args:
+        conv (nn.Conv2d): Any convolution padded with zeros.
+        x (Tensor): Shape (B, H, W, C), see :func:`is_narrow`.
+
+    Returns:
+        Tensor: Shape (B, H', W', D), in the type that the module would give.
+    """
+    dtype = compute_dtype(x)
+    bias = None if conv.bias is None else conv.bias.to(dtype).float()
+    with no_autocast(x):
+        # rounded to 16 bits first, as the module would see them
+        y = F.conv2d(
+            x.to(dtype).float().permute(0, 3, 1, 2),
+            conv.weight.to(dtype).float(), bias, conv.stride, conv.padding,
+            conv.dilation, conv.groups)
+    # (B, D, H', W') -> (B, H', W', D)
+    return y.to(dtype).permute(0, 2, 3, 1)
 
 
 def can_fuse_conv(conv: nn.Conv2d, x: Tensor) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .chunks import row_chunks
+from .conv import is_narrow
 from .fused import (
     Norm,
     Sums,
@@ -41,9 +42,13 @@ def depthwise(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
     """
     # (B, H, W, C) -> (B, C, H, W) is a view in channels_last order, as is
     # what the convolution makes of it: no copy either way
+    dtype = x.dtype
+    if is_narrow(x):
+        x, weight = x.float(), weight.float()
+        bias = None if bias is None else bias.float()
     y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1,
                  groups=len(weight))
-    return y.permute(0, 2, 3, 1)
+    return y.permute(0, 2, 3, 1).to(dtype)
 
 
 def heat_and_gate(x: Tensor, norm: Optional[Norm], conv: Linear,
@@ -107,11 +112,14 @@ class _Source(torch.autograd.Function):
                 sums.add(f'{name} bias', d.sum(0))
             torch.add(product(dheat[a:b], heat.weight),
                       product(dgate[a:b], gate.weight), out=dmixed[a:b])
-        # (N, C) -> (B, C, H, W)
+        maps = [dmixed.view(x.shape), y, conv.weight]
+        if is_narrow(y):
+            maps = [t.float() for t in maps]
+        # (B, H, W, C) -> (B, C, H, W)
         dy, dweight, dbias = torch.ops.aten.convolution_backward(
-            dmixed.view(x.shape).permute(0, 3, 1, 2), y.permute(0, 3, 1, 2),
-            conv.weight, [len(conv.bias)], [1, 1], [1, 1], [1, 1], False,
-            [0, 0], len(conv.weight), [True, True, True])
+            maps[0].permute(0, 3, 1, 2), maps[1].permute(0, 3, 1, 2), maps[2],
+            [len(conv.bias)], [1, 1], [1, 1], [1, 1], False, [0, 0],
+            len(conv.weight), [True, True, True])
         # (B, C, H, W) -> (B, H, W, C) -> (N, C)
         dx = dy.permute(0, 2, 3, 1).reshape(-1, x.shape[-1])
         dnorm: Tuple[Optional[Tensor], ...] = (None, None)

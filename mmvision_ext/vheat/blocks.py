@@ -8,7 +8,7 @@ import torch.utils.checkpoint as cp
 from torch import Tensor, nn
 
 from ..ops import DropPath, Mlp, resize_table
-from ..ops.conv import can_fuse_conv, strided_conv
+from ..ops.conv import can_fuse_conv, is_narrow, narrow_conv, strided_conv
 from ..ops.fused import is_plain, norm_of, wants_grad
 from ..ops.normed import norm_gelu
 from .arch import VHeatArch
@@ -20,6 +20,8 @@ def _strided_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A strided convolution of channels-last maps, (B, H, W, C)."""
     if can_fuse_conv(conv, x):
         return strided_conv(x, conv.weight, conv.bias)
+    if is_narrow(x) and is_plain(conv, bias=False):
+        return narrow_conv(conv, x)
     # (B, H, W, C) -> (B, C, H, W) -> (B, H', W', C'), views throughout
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 

@@ -13,6 +13,7 @@ from ..ops import (
     gemm,
     resize_table,
 )
+from ..ops.conv import is_narrow, narrow_conv
 from ..ops.dct import can_keep, no_autocast
 from ..ops.fused import (
     Norm,
@@ -127,9 +128,12 @@ class HeatConduction2d(nn.Module):
         Returns:
             Tensor: Shape (B, H, W, C).
         """
-        # (B, H, W, C) -> (B, C, H, W) is a view in channels_last order, as
-        # is what the convolution makes of it: no copy either way
-        y = self.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        if is_narrow(x) and is_plain(self.dwconv):
+            y = narrow_conv(self.dwconv, x)
+        else:
+            # (B, H, W, C) -> (B, C, H, W) is a view in channels_last order,
+            # as is what the convolution makes of it: no copy either way
+            y = self.dwconv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         heat, gate = self.linear(y).chunk(2, dim=-1)
         size = (heat.shape[1], heat.shape[2])
         if torch.jit.is_tracing():  # sizes are tensors there
