@@ -18,6 +18,7 @@ from .checks import (
     register_scope,
 )
 from .data_root import replace_data_root
+from .determinism import set_randomness, warn_of_other_operations
 from .errors import LaunchError
 from .messages import catch_interrupt, is_local_main, report
 from .options import merge_options, test_parser, train_parser
@@ -165,9 +166,13 @@ def _train(args: argparse.Namespace) -> None:
     _set_amp(cfg, args.amp)
     _set_auto_scale_lr(cfg, args.auto_scale_lr)
     _set_resume(cfg, args.resume)
+    set_randomness(cfg, args.seed, args.deterministic)
     validates = cfg.get('val_cfg') is not None
     check_data(cfg, ('train', 'val') if validates else ('train', ))
-    _build_runner(cfg).train()
+    runner = _build_runner(cfg)
+    if args.deterministic:
+        warn_of_other_operations()
+    runner.train()
 
 
 def _test(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from .determinism import seed_number
 from .errors import LaunchError
 
 _LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -113,6 +114,18 @@ def train_parser() -> argparse.ArgumentParser:
         '--no-validate',
         action='store_true',
         help='do not evaluate during training')
+    parser.add_argument(
+        '--seed',
+        type=seed_number,
+        metavar='N',
+        help='of weights, order and augmentation; default: that of the '
+        'config, else another one each time')
+    parser.add_argument(
+        '--deterministic',
+        action='store_true',
+        help='the same command gives the same weights, as far as the '
+        'operations allow, at some cost of speed; the seed is 0 where none '
+        'is given')
     _common(parser)
     return parser
 
