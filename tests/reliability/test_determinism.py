@@ -43,11 +43,11 @@ def test_two_runs_are_equal_and_another_seed_differs(tmp_path, repo_root):
     make_toy_data(tmp_path / 'toy', train=24, val=6, seed=0, size=64)
     base = repo_root / 'configs/quickstart/vheat-nano_toy_cls.py'
     config = tmp_path / 'config.py'
-    config.write_text(f'''_base_ = {str(base)!r}
+    config.write_text(f"""_base_ = {str(base)!r}
 train_cfg = dict(max_iters=3, val_interval=3)
 default_hooks = dict(checkpoint=dict(interval=3, save_best=None))
 train_dataloader = dict(batch_size=4, num_workers=1)
-''')
+""")
     one, two, other = (
         train_for_weights(tmp_path, config, name, '--seed', seed)
         for name, seed in (('one', '5'), ('two', '5'), ('other', '6')))
