@@ -1,6 +1,8 @@
 """Fixtures and settings shared by all tests."""
 import os
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,19 @@ def _seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_default_scope() -> Iterator[None]:
+    """Let no test depend on the default scope that another one left.
+
+    mmengine keeps it for the whole process: after a training with mmdet a
+    bare type name is looked up in mmdet, whoever asks.
+    """
+    yield
+    registry = sys.modules.get('mmengine.registry')
+    if registry is not None:
+        registry.DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')

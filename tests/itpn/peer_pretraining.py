@@ -107,6 +107,7 @@ def mmpretrain_itpn(img_size: int = 224,
     model = MODELS.build(
         dict(
             type='iTPN',
+            _scope_='mmpretrain',  # whatever the default scope is
             # it writes into the list, which would be shared by default
             backbone=dict(type='iTPNHiViT', arch=arch, img_size=img_size,
                           out_indices=[0]),
