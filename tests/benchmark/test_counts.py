@@ -170,8 +170,9 @@ def test_resident_memory_of_a_step() -> None:
 def test_resident_memory_of_a_process(toys: str) -> None:
     case = Case(1024, 1024, 4)
     found = measure_resident(f'{toys}:Wide()', case, 1)
-    # eight channels in float32
-    assert 128 * MIB < found.step < 400 * MIB
+    # Eight channels in float32 are 128 MiB; a machine short of memory may
+    # have taken some of the pages back by then.
+    assert 64 * MIB < found.step < 400 * MIB
     assert found.before > 64 * MIB
     with pytest.raises(ChildError, match='^RuntimeError: no such kernel$'):
         measure_resident(f'{toys}:Broken', case, 1)
