@@ -12,6 +12,7 @@ from ..engine.errors import LaunchError
 SUBJECTS = {
     'resume': 'kill trainings at random moments, resume, compare the weights',
     'numerics': 'random networks, sizes, types and scales: all values finite',
+    'precision': 'networks in 16 bits and float32 against float64',
 }
 
 
