@@ -16,6 +16,7 @@ ABOUT = {
     'cli': 'commands', 'quickstart': 'first run, page',
     'benchmark': 'time and memory', 'torture': 'what a run survives',
     'demo': 'the page', 'export': 'ONNX, torch.export',
+    'inspection': 'data sets, their faults',
     'zoo': 'names of models, metafiles', 'apis': 'load_model',
     'vheat': 'heat conduction', 'itpn': 'backbone, pyramid',
     'ma2ml': 'search', 'engine': 'logic of the tools',

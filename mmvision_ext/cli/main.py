@@ -9,7 +9,8 @@ from types import ModuleType
 
 from ..version import __version__
 
-#: Command -> what it does, in a line. Each has a module of its name.
+#: Command -> what it does, in a line. Each has a module of its name,
+#: with _ for -.
 COMMANDS = {
     'demo': 'try networks on your own images, in the browser',
     'export': 'write a trained network as ONNX or torch.export',
@@ -18,6 +19,7 @@ COMMANDS = {
     'convert': 'official weights to the names of this package',
     'info': 'what is installed and whether it works together',
     'picture': 'draw what a network has learnt: heat, attention and others',
+    'inspect-data': 'what a data set holds, its faults, a config for it',
     'browse': 'draw a data set as the pipeline of a config makes it',
     'curves': 'draw the curves of one or several trainings',
     'compare': 'draw predictions beside the truth, the worst ones first',
@@ -68,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     chosen = _top_parser().parse_args(argv[:1] or ['--help'])
-    module = import_module(f'{__package__}.{chosen.command}')
+    module = import_module(
+        f'{__package__}.{chosen.command.replace("-", "_")}')
     args = _command_parser(chosen.command, module).parse_args(argv[1:])
     # Late: these import torch, which `--help` has no need of.
     from .. import prepare

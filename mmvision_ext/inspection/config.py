@@ -1,0 +1,194 @@
+"""A config for a data set, from one of the package's."""
+import os
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+from pprint import pformat
+from statistics import median
+from typing import Any
+
+from ..engine.errors import LaunchError
+from ..engine.launch import read_config
+from .record import DataSet, Split
+
+
+def check_base(data: DataSet, base: str) -> Any:
+    """Read a config that has to suit a data set.
+
+    Args:
+        data (DataSet): The data set.
+        base (str): The config.
+
+    Returns:
+        mmengine.Config: The config.
+
+    Raises:
+        LaunchError: If it is for another task, wraps its data set, or needs
+            masks that the data lacks.
+    """
+    cfg = read_config(base)
+    scope = cfg.get('default_scope')
+    if scope != data.scope:
+        raise LaunchError(f'{base}: a config of {scope}, but the data is for '
+                          f'{data.scope}; choose another with --base')
+    for part in ('train', 'val'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        if 'pipeline' not in dataset:
+            raise LaunchError(
+                f'{base}: {part}_dataloader wraps its data set in '
+                f'{dataset.type}; choose one that does not, with --base')
+    if not data.facts.get('masks', True) and 'mask_head' in cfg.model.get(
+            'roi_head', {}):
+        raise LaunchError(
+            f'{base}: trains on masks, but objects of {data.root} have none; '
+            'choose a detector without mask_head, with --base')
+    return cfg
+
+
+def write_config(data: DataSet, base: str, target: str) -> str:
+    """Write a config that trains on a data set.
+
+    Args:
+        data (DataSet): What :func:`inspect_data` found.
+        base (str): Config whose model and recipe it takes.
+        target (str): File to write; must not exist.
+
+    Returns:
+        str: Content of the file.
+
+    Raises:
+        LaunchError: If the base does not suit (:func:`check_base`) or the
+            target exists.
+    """
+    cfg = check_base(data, base)
+    text = _text(data, cfg, base, target)
+    try:
+        with open(target, 'x', encoding='utf-8') as file:
+            file.write(text)
+    except FileExistsError:
+        raise LaunchError(f'{target}: exists already; remove it or choose '
+                          'another name') from None
+    return text
+
+
+def config_lines(data: DataSet, cfg: Any) -> list[str]:
+    """Lines that fit a config to a data set.
+
+    Args:
+        data (DataSet): The data set.
+        cfg (mmengine.Config): The config they are for.
+
+    Returns:
+        list[str]: Python statements below ``_base_``.
+    """
+    train, val = data.splits[0], data.splits[-1]
+    lines = [f'data_root = {os.path.abspath(data.root)!r}',
+             f'classes = {pformat(tuple(data.classes), width=72)}',
+             'model = _base_.model']
+    lines += [f'model{place} = {value}'
+              for place, value in _settings(cfg.model, len(data.classes))]
+    if 'data_preprocessor' in cfg and data.layout == 'folders':
+        lines.append(
+            f'data_preprocessor = dict(num_classes={len(data.classes)})')
+    for part, split in (('train', train), ('val', val)):
+        lines += _loader_lines(part, split, data, cfg)
+    lines.append('test_dataloader = val_dataloader')
+    if data.layout == 'coco':
+        lines += ['val_evaluator = dict(ann_file=f"{data_root}/'
+                  f'{val.annotations}")', 'test_evaluator = val_evaluator']
+    elif data.layout == 'folders' and len(data.classes) < 5:
+        lines += ["val_evaluator = dict(_delete_=True, type='Accuracy', "
+                  'topk=(1, ))', 'test_evaluator = val_evaluator']
+    return lines
+
+
+def advise(data: DataSet, cfg: Any) -> list[str]:
+    """What a reader should weigh before training.
+
+    Args:
+        data (DataSet): The data set.
+        cfg (mmengine.Config): The config to train with.
+
+    Returns:
+        list[str]: Remarks, a line each.
+    """
+    train = data.splits[0]
+    if not train.sizes:
+        return ['no image to train on']
+    batch = min(cfg.train_dataloader.batch_size, len(train.sizes))
+    remarks = [f'{len(train.sizes)} images in batches of {batch}: '
+               f'{ceil(len(train.sizes) / batch)} iterations an epoch']
+    side = median(min(size) for size in train.sizes)
+    for step in cfg.train_dataloader.dataset.pipeline:
+        crop = step.get('size')
+        if (step['type'].endswith('RandomCrop') and isinstance(crop, int)
+                and crop * 2 <= side):
+            remarks.append(
+                f'the recipe crops {crop} pixels out of images whose short '
+                f'side is {side:g}: set size of its RandomCrop and img_size, '
+                'or take a base for larger images')
+    return remarks
+
+
+def _text(data: DataSet, cfg: Any, base: str, target: str) -> str:
+    folder = Path(target).resolve().parent
+    relative = os.path.relpath(Path(base).resolve(), folder)
+    return '\n'.join(['"""Written by inspect-data: look it over."""',
+                      f'_base_ = {Path(relative).as_posix()!r}', '',
+                      *config_lines(data, cfg), ''])
+
+
+def _settings(value: Any, classes: int,
+              place: str = '') -> Iterator[tuple[str, Any]]:
+    """What of a model depends on the classes: place and value."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            here = f'{place}[{key!r}]'
+            if key == 'num_classes' and item is not None:
+                yield here, classes
+            elif key == 'class_weight' and item is not None:
+                yield here, None
+            elif key == 'topk' and classes < 5:
+                yield here, (1, )
+            elif key != 'rpn_head':
+                yield from _settings(item, classes, here)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _settings(item, classes, f'{place}[{i}]')
+
+
+def _loader_lines(part: str, split: Split, data: DataSet,
+                  cfg: Any) -> list[str]:
+    loader = f'{part}_dataloader'
+    pipeline = f'{part}_pipeline'
+    lines = [f'{pipeline} = _base_.{loader}.dataset.pipeline']
+    if data.layout == 'folders':
+        words = ["type='CustomDataset'", 'data_root=data_root',
+                 f'data_prefix={split.images!r}',
+                 'metainfo=dict(classes=classes)']
+    elif data.layout == 'coco':
+        words = ["type='CocoDataset'", 'data_root=data_root',
+                 f'ann_file={split.annotations!r}',
+                 f'data_prefix=dict(img={split.images!r})',
+                 'metainfo=dict(classes=classes)']
+        words.append('filter_cfg=dict(filter_empty_gt=True)'
+                     if part == 'train' else 'test_mode=True')
+    else:
+        reduce = data.facts['reduce_zero_label']
+        lines += [
+            f"{pipeline}[{i}]['reduce_zero_label'] = {reduce}"
+            for i, step in enumerate(cfg[loader].dataset.pipeline)
+            if step['type'] == 'LoadAnnotations']
+        words = ["type='BaseSegDataset'", 'data_root=data_root',
+                 f'data_prefix=dict(img_path={split.images!r}, '
+                 f'seg_map_path={split.annotations!r})',
+                 'metainfo=dict(classes=classes)',
+                 f'reduce_zero_label={reduce}',
+                 f'img_suffix={data.facts["img_suffix"]!r}',
+                 "seg_map_suffix='.png'"]
+    words.append(f'pipeline={pipeline}')
+    batch = min(cfg[loader].batch_size, max(1, len(split.sizes)))
+    body = ',\n        '.join(['_delete_=True', *words])
+    lines += [f'{loader} = dict(', f'    batch_size={batch},',
+              f'    dataset=dict(\n        {body}))']
+    return lines
