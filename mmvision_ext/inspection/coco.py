@@ -90,7 +90,7 @@ def _inspect_file(name: str, file: Path, content: dict, root: Path,
             f'{place}: has the categories {classes}, but the first file has '
             f'{data.classes}; both need the same, in the same order')
     data.classes = classes
-    folder = _find_images(file, content['images'], root)
+    folder = _find_images(name, file, content['images'], root)
     split = Split(name, folder.relative_to(root).as_posix(), place)
     data.splits.append(split)
     sizes = {}
@@ -100,14 +100,21 @@ def _inspect_file(name: str, file: Path, content: dict, root: Path,
         _inspect_object(item, place, names, sizes, split, data)
 
 
-def _find_images(file: Path, images: list[dict], root: Path) -> Path:
-    """Folder in which most of the images lie."""
-    stem = file.stem.split('_', 1)[-1]
-    places = [root / stem, root / 'images' / stem, root / 'images', root]
-    places += sorted(entry for entry in root.iterdir() if entry.is_dir())
-    return max((place for place in places if place.is_dir()),
-               key=lambda place: sum((place / image['file_name']).is_file()
-                                     for image in images))
+def _find_images(name: str, file: Path, images: list[dict],
+                 root: Path) -> Path:
+    """Folder of the images: that of the file's name, or where most lie."""
+
+    def count(place: Path) -> int:
+        return sum((place / image['file_name']).is_file()
+                   for image in images)
+
+    stem = file.stem.split('_')[-1]
+    for folder in (stem, name):
+        for place in (root / folder, root / 'images' / folder):
+            if count(place):
+                return place
+    others = [root / 'images', *filter(Path.is_dir, sorted(root.iterdir()))]
+    return max((root, *others), key=count)
 
 
 def _inspect_image(image: dict, folder: Path, split: Split,
