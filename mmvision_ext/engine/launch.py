@@ -27,6 +27,9 @@ _TRAIN_KEYS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 # A disk, a quota or a limit that has no room left.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEST_KEYS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+# What torch says when a process that loads data has gone.
+_LOST_WORKER = re.compile(
+    r'DataLoader worker \(pid\(?s?\)? [^)]*\) (is killed by|exited)')
 # What Python says of a constructor that got the words of a config.
 _UNFIT_ARGUMENT = re.compile(
     r'__init__\(\) (got an unexpected keyword|missing \d+ required)')
@@ -125,6 +128,13 @@ def _explain(error: Exception) -> str | None:
     if isinstance(error, URLError):
         return (f'cannot download: {error.reason}; fetch the file elsewhere '
                 'and give its path')
+    # A worker may also die while its tensors are being handed over.
+    if isinstance(error, RuntimeError) and _LOST_WORKER.search(text) or (
+            isinstance(error, (ConnectionError, EOFError))
+            and _raised_by(error) in ('_recv', 'answer_challenge')):
+        return ('a worker that loads data was killed or has crashed, often '
+                'for want of memory: lower num_workers or the batch size, or '
+                'give more (shared) memory, then go on with --resume auto')
     if isinstance(error, FileNotFoundError):
         # From a worker of a loader the message ends a copied stack trace.
         return text.splitlines()[-1] if not error.filename else (

@@ -26,6 +26,8 @@ if dist.get_rank() == 0:
     print(json.dumps([total, sys.argv[1:], *map(os.environ.get, keys)]))
 if 'fail' in sys.argv and dist.get_rank() == 1:
     os._exit(7)
+if 'kill' in sys.argv and dist.get_rank() == 1:
+    os.kill(os.getpid(), 9)
 dist.barrier()
 """
 
@@ -92,6 +94,15 @@ def test_a_failing_rank_fails_the_whole(repo_root, rank_script):
                 rank_script, 'fail', PYTHONPATH=str(repo_root))
     assert done.returncode == 7
     assert done.stderr.splitlines()[-1] == 'rank 1 failed with exit status 7'
+
+
+@cpu_only
+def test_a_killed_rank_ends_the_others(repo_root, rank_script):
+    done = _run(sys.executable, '-m', 'mmvision_ext.engine.distributed', '2',
+                rank_script, 'kill', PYTHONPATH=str(repo_root))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        'rank 1 was killed by SIGKILL: was there too little memory?')
 
 
 @pytest.mark.parametrize('variables, expected', [
