@@ -65,7 +65,7 @@ def launch(processes: int, script: str, args: Sequence[str]) -> int:
             return 0
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            line = f'rank {rank} {_describe_end(failure.exitcode)}'
+            line = _describe_end(rank, failure.exitcode)
             # A rank ended by a signal has a negative status.
             status = failure.exitcode if failure.exitcode > 0 else 1
         except (SignalException, KeyboardInterrupt) as error:
@@ -79,13 +79,13 @@ def launch(processes: int, script: str, args: Sequence[str]) -> int:
         return status
 
 
-def _describe_end(status: int) -> str:
+def _describe_end(rank: int, status: int) -> str:
     if status >= 0:
-        return f'failed with exit status {status}'
+        return f'rank {rank} failed with exit status {status}'
     # Linux kills with SIGKILL when memory runs out.
     hint = ': was there too little memory?' \
         if status == -signal.SIGKILL else ''
-    return f'was killed by {signal.Signals(-status).name}{hint}'
+    return f'rank {rank} was killed by {signal.Signals(-status).name}{hint}'
 
 
 def _check_devices(processes: int) -> None:
