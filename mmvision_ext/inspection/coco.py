@@ -48,7 +48,7 @@ def inspect_coco(path: Path) -> DataSet | None:
     if not chosen:
         chosen['train'] = loaded[0]
     data = DataSet('coco', str(root), 'mmdet', 'objects')
-    data.facts['masks'] = True
+    data.facts.update(objects=0, masks=0)
     taken = [file for file, _ in chosen.values()]
     data.notes += [f'{file.relative_to(root).as_posix()} is left out'
                    for file, _ in loaded if file not in taken]
@@ -144,8 +144,8 @@ def _inspect_object(item: dict[str, Any], place: str, names: dict,
         data.fault('labels out of range', f'{where}: category {label}')
     else:
         split.counts[names[label]] += 1
-    if not item.get('segmentation'):
-        data.facts['masks'] = False
+    data.facts['objects'] += 1
+    data.facts['masks'] += bool(item.get('segmentation'))
     if image not in sizes:
         data.fault('annotations of no image', f'{where}: image {image}')
         return

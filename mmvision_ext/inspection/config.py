@@ -24,7 +24,7 @@ def check_base(data: DataSet, base: str) -> Any:
 
     Raises:
         LaunchError: If it is for another task, wraps its data set, or needs
-            masks that the data lacks.
+            masks that a part of the objects lacks.
     """
     cfg = read_config(base)
     scope = cfg.get('default_scope')
@@ -37,12 +37,22 @@ def check_base(data: DataSet, base: str) -> Any:
             raise LaunchError(
                 f'{base}: {part}_dataloader wraps its data set in '
                 f'{dataset.type}; choose one that does not, with --base')
-    if not data.facts.get('masks', True) and 'mask_head' in cfg.model.get(
-            'roi_head', {}):
+    objects, masks = (data.facts.get(key, 0) for key in ('objects', 'masks'))
+    if 0 < masks < objects and _has_masks(cfg):
         raise LaunchError(
-            f'{base}: trains on masks, but objects of {data.root} have none; '
+            f'{base}: trains on masks, but {objects - masks} of {objects} '
+            f'objects of {data.root} have none; give them a segmentation, or '
             'choose a detector without mask_head, with --base')
     return cfg
+
+
+def _has_masks(cfg: Any) -> bool:
+    return cfg.model.get('roi_head', {}).get('mask_head') is not None
+
+
+def _drops_masks(data: DataSet, cfg: Any) -> bool:
+    """Whether a base learns masks and the data has boxes alone."""
+    return data.facts.get('masks') == 0 and _has_masks(cfg)
 
 
 def write_config(data: DataSet, base: str, target: str) -> str:
@@ -90,12 +100,21 @@ def config_lines(data: DataSet, cfg: Any) -> list[str]:
     if 'data_preprocessor' in cfg and data.layout == 'folders':
         lines.append(
             f'data_preprocessor = dict(num_classes={len(data.classes)})')
+    if _drops_masks(data, cfg):
+        lines += ["model['roi_head']['mask_roi_extractor'] = None",
+                  "model['roi_head']['mask_head'] = None"]
     for part, split in (('train', train), ('val', val)):
         lines += _loader_lines(part, split, data, cfg)
     lines.append('test_dataloader = val_dataloader')
     if data.layout == 'coco':
+        metric = ", metric='bbox'" if _drops_masks(data, cfg) else ''
         lines += ['val_evaluator = dict(ann_file=f"{data_root}/'
-                  f'{val.annotations}")', 'test_evaluator = val_evaluator']
+                  f'{val.annotations}"{metric})',
+                  'test_evaluator = val_evaluator']
+    elif data.layout == 'voc':
+        lines += ["val_evaluator = dict(_delete_=True, type='VOCMetric', "
+                  "metric='mAP', eval_mode='area')",
+                  'test_evaluator = val_evaluator']
     elif data.layout == 'folders' and len(data.classes) < 5:
         lines += ["val_evaluator = dict(_delete_=True, type='Accuracy', "
                   'topk=(1, ))', 'test_evaluator = val_evaluator']
@@ -118,6 +137,9 @@ def advise(data: DataSet, cfg: Any) -> list[str]:
     batch = min(cfg.train_dataloader.batch_size, len(train.sizes))
     remarks = [f'{len(train.sizes)} images in batches of {batch}: '
                f'{ceil(len(train.sizes) / batch)} iterations an epoch']
+    if _drops_masks(data, cfg):
+        remarks.append('the objects have boxes and no masks: the mask head '
+                       'of the base is left out')
     side = median(min(size) for size in train.sizes)
     for step in cfg.train_dataloader.dataset.pipeline:
         crop = step.get('size')
@@ -162,14 +184,21 @@ def _loader_lines(part: str, split: Split, data: DataSet,
     loader = f'{part}_dataloader'
     pipeline = f'{part}_pipeline'
     lines = [f'{pipeline} = _base_.{loader}.dataset.pipeline']
+    if _drops_masks(data, cfg):
+        lines += [f"{pipeline}[{i}]['with_mask'] = False"
+                  for i, step in enumerate(cfg[loader].dataset.pipeline)
+                  if step.get('with_mask')]
     if data.layout == 'folders':
         words = ["type='CustomDataset'", 'data_root=data_root',
                  f'data_prefix={split.images!r}',
                  'metainfo=dict(classes=classes)']
-    elif data.layout == 'coco':
-        words = ["type='CocoDataset'", 'data_root=data_root',
+    elif data.layout in ('coco', 'voc'):
+        kind, prefix = (('CocoDataset', f'img={split.images!r}')
+                        if data.layout == 'coco' else
+                        ('XMLDataset', "sub_data_root=''"))
+        words = [f'type={kind!r}', 'data_root=data_root',
                  f'ann_file={split.annotations!r}',
-                 f'data_prefix=dict(img={split.images!r})',
+                 f'data_prefix=dict({prefix})',
                  'metainfo=dict(classes=classes)']
         words.append('filter_cfg=dict(filter_empty_gt=True)'
                      if part == 'train' else 'test_mode=True')

@@ -31,7 +31,7 @@ class DataSet:
     """A data set.
 
     Args:
-        layout (str): ``coco``, ``folders`` or ``ade``.
+        layout (str): ``coco``, ``voc``, ``folders`` or ``ade``.
         root (str): Its folder.
         scope (str): Library that trains on it.
         classes (list[str]): Names, in the order of the labels.
@@ -39,8 +39,9 @@ class DataSet:
         splits (list[Split]): Its parts, that to train on first.
         faults (dict[str, list[str]]): Kind -> each place.
         notes (list[str]): What a reader should know and is no fault.
-        facts (dict): What the layout adds: ``masks`` of COCO,
-            ``reduce_zero_label`` and the suffixes of ADE.
+        facts (dict): What the layout adds: number of ``objects`` and of
+            ``masks`` of COCO and VOC, ``reduce_zero_label`` and the
+            suffix of ADE.
     """
     layout: str
     root: str
@@ -87,6 +88,7 @@ class DataSet:
 
 TITLES = {
     'coco': 'COCO annotations',
+    'voc': 'XML annotations, as PASCAL VOC',
     'folders': 'a folder of images a class',
     'ade': 'pairs of images and label maps, as ADE20K',
 }

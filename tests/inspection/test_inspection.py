@@ -12,6 +12,7 @@ from mmvision_ext.cli import main
 BASES = {
     'pets': 'vheat/vheat-nano_cifar10.py',
     'cells': 'vheat/maskrcnn_vheat_nano_nuclei.py',
+    'boats': 'vheat/maskrcnn_vheat_nano_nuclei.py',
     'streets': 'vheat/upernet_vheat_nano_camvid.py',
 }
 
@@ -41,9 +42,31 @@ def write_coco(root, part, **changes):
     return content
 
 
+def write_xml(root, name, box=(9, 9, 48, 48), label='sail', size=(64, 64)):
+    file = root / f'Annotations/{name}.xml'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    corners = ''.join(f'<{key}>{value}</{key}>' for key, value in zip(
+        ('xmin', 'ymin', 'xmax', 'ymax'), box))
+    file.write_text(
+        f'<annotation><size><width>{size[0]}</width><height>{size[1]}'
+        f'</height></size><object><name>{label}</name><difficult>0'
+        f'</difficult><bndbox>{corners}</bndbox></object></annotation>')
+
+
+def write_lists(root, **lists):
+    (root / 'ImageSets/Main').mkdir(parents=True, exist_ok=True)
+    for name, images in lists.items():
+        (root / f'ImageSets/Main/{name}.txt').write_text(
+            ''.join(f'{image}\n' for image in images))
+
+
 @pytest.fixture
 def data(tmp_path):
-    """Three sound data sets: a folder a class, COCO, ADE20K."""
+    """Four sound data sets: a folder a class, COCO, VOC, ADE20K."""
+    for name in 'abc':
+        save(tmp_path / f'boats/JPEGImages/{name}.jpg')
+        write_xml(tmp_path / 'boats', name)
+    write_lists(tmp_path / 'boats', train='ab', val='c')
     for part in ('train', 'val'):
         for name in ('cat', 'dog'):
             for i in range(2):
@@ -72,7 +95,8 @@ def faults(capsys, path):
 
 def test_reports(data, capsys):
     size = 'width 64/64/64 and height 64/64/64 (min/median/max)'
-    status, lines, _ = inspect(capsys, data / 'pets', data / 'cells')
+    status, lines, _ = inspect(capsys, data / 'pets', data / 'cells',
+                               data / 'boats')
     assert status == 0
     assert lines == [
         f'{data}/pets: a folder of images a class, for mmpretrain',
@@ -82,7 +106,10 @@ def test_reports(data, capsys):
         f'{data}/cells: COCO annotations, for mmdet',
         f'train: 3 images, {size}', '  round: 3 objects', '  odd: 0 objects',
         f'val: 3 images, {size}', '  round: 3 objects', '  odd: 0 objects',
-        'no faults']
+        'no faults',
+        f'{data}/boats: XML annotations, as PASCAL VOC, for mmdet',
+        f'train: 2 images, {size}', '  sail: 2 objects',
+        f'val: 1 images, {size}', '  sail: 1 objects', 'no faults']
 
 
 def test_faults_of_folders(data, capsys):
@@ -134,6 +161,63 @@ def test_faults_of_coco(data, capsys):
         f'fault: annotations of no image: 1 ({name} 20: image 9)']
 
 
+def test_faults_of_xml(data, capsys):
+    root = data / 'boats'
+    boxes = dict(d=(0, 0, 65, 65), e=(1, 1, 66, 9), f=(-1, 1, 9, 9),
+                 g=(9, 1, 9, 8), h=(1, 1, 'x', 8), i=(1, 1, 8, 'nan'))
+    for name, box in boxes.items():
+        save(root / f'JPEGImages/{name}.jpg')
+        write_xml(root, name, box)
+    write_xml(root, 'a', size=(32, 64))
+    write_xml(root, 'k', label='')
+    (root / 'Annotations/b.xml').write_text('<annotation>')
+    save(root / 'JPEGImages/j.jpg')
+    write_lists(root, train='aabcdefghijk')
+    lists, place = 'ImageSets/Main', 'Annotations'
+    write_xml(root, 'c', label='oar')
+    save(root / 'JPEGImages/l.jpg')
+    write_xml(root, 'l', label='keel')
+    write_lists(root, val='cl')
+    assert faults(capsys, root) == [
+        f'fault: images that a list repeats: 1 ({lists}/train.txt: a, '
+        '2 times)',
+        'fault: images of another size than annotated: 1 (JPEGImages/a.jpg: '
+        '64x64, annotated 32x64)',
+        f'fault: annotations that cannot be read: 1 ({place}/b.xml: no '
+        'element found: line 1, column 12)',
+        f'fault: boxes outside of their image: 2 ({place}/e.xml: object 1: '
+        f'[1, 1, 66, 9] in 64x64; {place}/f.xml: object 1: [-1, 1, 9, 9] in '
+        '64x64)',
+        f'fault: boxes without area: 1 ({place}/g.xml: object 1: '
+        '[9, 1, 9, 8])',
+        f'fault: boxes that are not four numbers: 2 ({place}/h.xml: object '
+        f'1: [1, 1, nothing, 8]; {place}/i.xml: object 1: '
+        '[1, 1, 8, nothing])',
+        f'fault: missing annotations: 1 ({place}/j.xml)',
+        'fault: missing images: 1 (JPEGImages/k.jpg)',
+        f'fault: objects without name: 1 ({place}/k.xml: object 1)',
+        f'fault: classes that train does not have: 1 ({lists}/val.txt: keel)',
+        'fault: images to train and to validate on: 1 (c)']
+
+
+@pytest.mark.parametrize('lists, taken', [
+    (['train', 'val', 'trainval', 'test'], ['train', 'val']),
+    (['trainval', 'test', 'val'], ['trainval', 'test']),
+    (['train', 'test'], ['train', 'test']), (['trainval'], ['trainval'])])
+def test_lists_of_images(data, capsys, repo_root, lists, taken):
+    root = data / 'boats'
+    for name in ('train', 'val'):
+        (root / f'ImageSets/Main/{name}.txt').unlink()
+    write_lists(root, **{name: name[-1:] for name in lists})
+    for name in 'nlt':
+        save(root / f'JPEGImages/{name}.jpg')
+        write_xml(root, name)
+    _, lines, _ = inspect(capsys, root, '--base',
+                          repo_root / 'configs' / BASES['boats'])
+    assert [line.split("'")[1] for line in lines if 'ann_file=' in line] == [
+        f'ImageSets/Main/{name}.txt' for name in (taken * 2)[:2]]
+
+
 def test_faults_of_pairs(data, capsys):
     root = data / 'streets'
     save(root / 'annotations/training/0.png', (32, 64), 3)
@@ -177,14 +261,19 @@ def test_many_places_are_counted(data, capsys):
 def test_mistakes(data, capsys, repo_root):
     base = repo_root / 'configs' / BASES['cells']
     (data / 'none').mkdir()
+    (data / 'boats/ImageSets/Main/train.txt').unlink()
     taken = data / 'mine.py'
     taken.write_text('kept')
     cells = ['cells', '--base', base, '--write', taken]
     for words, text in [
         (['void'], 'void: no such file or folder; check the path'),
         (['none'], 'none: no layout that is known; expected COCO annotations '
-         '(annotations/*.json), pairs (images/training and annotations/'
-         'training) or a folder of images a class (train/CLASS/*)'),
+         '(annotations/*.json), XML annotations (Annotations/*.xml), pairs '
+         '(images/training and annotations/training) or a folder of images a '
+         'class (train/CLASS/*)'),
+        (['boats'], f'{data}/boats: no ImageSets/Main/train.txt or '
+         'trainval.txt; write the names of the images to train on into it, '
+         'one a line, without suffix'),
         (['pets', '--write', 'x.py'], '--write needs --base CONFIG: the '
          'config whose model and recipe it takes'),
         (['pets', '--base', base], f'{base}: a config of mmdet, but the data '
@@ -199,16 +288,37 @@ def test_mistakes(data, capsys, repo_root):
     assert taken.read_text() == 'kept'
 
 
-def test_boxes_without_masks_need_another_base(data, capsys, repo_root):
+def test_some_boxes_without_masks_need_another_base(data, capsys, repo_root):
     content = write_coco(data / 'cells', 'train')
     del content['annotations'][1]['segmentation']
     write_coco(data / 'cells', 'train', **content)
     base = repo_root / 'configs' / BASES['cells']
     status, _, error = inspect(capsys, data / 'cells', '--base', base)
     assert status == 2
-    assert error == (f'error: {base}: trains on masks, but objects of '
-                     f'{data}/cells have none; choose a detector without '
-                     'mask_head, with --base\n')
+    assert error == (f'error: {base}: trains on masks, but 1 of 6 objects of '
+                     f'{data}/cells have none; give them a segmentation, or '
+                     'choose a detector without mask_head, with --base\n')
+
+
+def test_boxes_alone_drop_the_masks(data, capsys, repo_root):
+    for part in ('train', 'val'):
+        content = write_coco(data / 'cells', part)
+        for item in content['annotations']:
+            item['segmentation'] = []
+        write_coco(data / 'cells', part, **content)
+    status, lines, _ = inspect(capsys, data / 'cells', '--base',
+                               repo_root / 'configs' / BASES['cells'])
+    assert status == 0
+    assert ('note: the objects have boxes and no masks: the mask head of the '
+            'base is left out') in lines
+    assert [line for line in lines
+            if 'mask' in line and line.endswith(('None', 'False'))] == [
+        "model['roi_head']['mask_roi_extractor'] = None",
+        "model['roi_head']['mask_head'] = None",
+        "train_pipeline[1]['with_mask'] = False",
+        "val_pipeline[2]['with_mask'] = False"]
+    assert ('val_evaluator = dict(ann_file=f"{data_root}/annotations/'
+            'instances_val2017.json", metric=\'bbox\')') in lines
 
 
 @pytest.mark.parametrize('name', sorted(BASES))
@@ -233,12 +343,18 @@ def test_the_config_trains(data, capsys, repo_root, name):
         cfg[f'{part}_dataloader'].update(
             num_workers=0, persistent_workers=False)
     cfg.default_hooks.logger.interval = 1
+    if cfg.default_scope == 'mmdet':  # small images are quick
+        cfg.train_dataloader.dataset.pipeline[2].scales = [(64, 64)]
+        cfg.val_dataloader.dataset.pipeline[1].scale = (64, 64)
+        assert ('mask_head' in cfg.model.roi_head
+                and cfg.model.roi_head.mask_head is not None) == (
+                    name == 'cells')
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == (2 if name == 'cells' else 1)
     loss = runner.message_hub.get_scalar('train/loss').current()
     assert 0 < loss < 100
-    score = {'pets': 'accuracy/top1', 'cells': 'coco/bbox_mAP',
-             'streets': 'mIoU'}[name]
+    score = {'pets': 'accuracy/top1', 'cells': 'coco/segm_mAP',
+             'boats': 'pascal_voc/mAP', 'streets': 'mIoU'}[name]
     reached = runner.message_hub.get_scalar(f'val/{score}').current()
     assert 0 <= reached <= 100
