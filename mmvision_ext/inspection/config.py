@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 from pprint import pformat
-from statistics import median
 from typing import Any
 
 from ..engine.errors import LaunchError
 from ..engine.launch import read_config
+from .crops import crop_lines, crop_remarks
 from .record import DataSet, Split
 
 
@@ -105,7 +105,7 @@ def config_lines(data: DataSet, cfg: Any) -> list[str]:
                   "model['roi_head']['mask_head'] = None"]
     for part, split in (('train', train), ('val', val)):
         lines += _loader_lines(part, split, data, cfg)
-    lines.append('test_dataloader = val_dataloader')
+    lines += ['test_dataloader = val_dataloader', *crop_lines(data, cfg)]
     if data.layout == 'coco':
         metric = ", metric='bbox'" if _drops_masks(data, cfg) else ''
         lines += ['val_evaluator = dict(ann_file=f"{data_root}/'
@@ -140,16 +140,7 @@ def advise(data: DataSet, cfg: Any) -> list[str]:
     if _drops_masks(data, cfg):
         remarks.append('the objects have boxes and no masks: the mask head '
                        'of the base is left out')
-    side = median(min(size) for size in train.sizes)
-    for step in cfg.train_dataloader.dataset.pipeline:
-        crop = step.get('size')
-        if (step['type'].endswith('RandomCrop') and isinstance(crop, int)
-                and crop * 2 <= side):
-            remarks.append(
-                f'the recipe crops {crop} pixels out of images whose short '
-                f'side is {side:g}: set size of its RandomCrop and img_size, '
-                'or take a base for larger images')
-    return remarks
+    return remarks + crop_remarks(data, cfg)
 
 
 def _text(data: DataSet, cfg: Any, base: str, target: str) -> str:

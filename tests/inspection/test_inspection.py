@@ -321,6 +321,33 @@ def test_boxes_alone_drop_the_masks(data, capsys, repo_root):
             'instances_val2017.json", metric=\'bbox\')') in lines
 
 
+@pytest.mark.parametrize('base, sizes', [
+    ('vheat/vheat-nano_cifar10.py', [48, 64]),
+    ('itpn/itpn-nano_cifar10.py', [64])])
+def test_small_crops_are_replaced(data, capsys, repo_root, base, sizes):
+    def crops():
+        target = data / 'mine.py'
+        target.unlink(missing_ok=True)
+        assert inspect(capsys, data / 'pets', '--write', target, '--base',
+                       repo_root / 'configs' / base)[0] == 0
+        cfg = Config.fromfile(target)
+        assert cfg.test_dataloader.dataset.pipeline[1].scale == 64
+        pipelines = [cfg.train_dataloader.dataset.pipeline]
+        pipelines += [stage.train_pipeline
+                      for hook in cfg.get('custom_hooks', [])
+                      for stage in hook.get('schedule', [])]
+        return [pipeline[2].to_dict() for pipeline in pipelines]
+
+    assert crops() == [
+        dict(type='torchvision/RandomResizedCrop', size=size,
+             scale=(0.25, 1.0)) for size in sizes]
+    for path in (data / 'pets').rglob('*.jpg'):
+        save(path, (63, 99, 3))
+    assert crops() == [
+        dict(type='torchvision/RandomCrop', size=32, padding=4,
+             padding_mode='reflect')] * len(sizes)
+
+
 @pytest.mark.parametrize('name', sorted(BASES))
 def test_the_config_trains(data, capsys, repo_root, name):
     target = data / f'my_{name}.py'
@@ -332,8 +359,9 @@ def test_the_config_trains(data, capsys, repo_root, name):
     crops = [line for line in lines if line.startswith('note: the recipe')]
     assert crops == ([
         'note: the recipe crops 32 pixels out of images whose short side is '
-        '64: set size of its RandomCrop and img_size, or take a base for '
-        'larger images'] if name == 'pets' else [])
+        '64: a quarter of the image or more is cropped instead and resized '
+        'to 64; a base for larger images shows the network more'
+    ] if name == 'pets' else [])
     cfg = Config.fromfile(target)
     cfg.work_dir = str(data / 'work')
     cfg.train_cfg.update({
