@@ -16,6 +16,7 @@ COMMANDS = {
     'export': 'write a trained network as ONNX or torch.export',
     'predict': 'what a trained network sees in images',
     'models': 'list the models of the zoo, with figures and costs',
+    'flops': 'what a network costs, part by part',
     'convert': 'official weights to the names of this package',
     'info': 'what is installed and whether it works together',
     'picture': 'draw what a network has learnt: heat, attention and others',

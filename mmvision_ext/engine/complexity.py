@@ -73,7 +73,16 @@ def count_macs(run: Callable[[], object]) -> int:
         int: What :class:`Complexity` says of it. The backward pass of a
         LayerNorm counts for nothing.
     """
-    mapping = {torch.ops.aten.native_layer_norm: _layer_norm_flops}
-    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+    with flop_counter() as counter:
         run()
     return counter.get_total_flops() // 2
+
+
+def flop_counter() -> FlopCounterMode:
+    """The counter itself, as a context.
+
+    Returns:
+        FlopCounterMode: It counts two operations a multiply-add.
+    """
+    mapping = {torch.ops.aten.native_layer_norm: _layer_norm_flops}
+    return FlopCounterMode(display=False, custom_mapping=mapping)

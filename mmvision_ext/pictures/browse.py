@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..engine.errors import LaunchError
+from ..engine.quiet import quiet
 from .annotations import Annotated, Objects, add_legend, draw
 from .colours import pick_palette
 from .figure import grid, name_row, new_figure
@@ -42,7 +43,6 @@ def open_dataset(cfg: Any, split: str) -> Any:
     from mmengine.registry import DATASETS, DefaultScope
 
     from ..engine.checks import check_data, register_scope
-    from .network import quiet
     loader = cfg.get(f'{split}_dataloader')
     if not loader or not loader.get('dataset'):
         raise LaunchError(f'the config has no {split}_dataloader with a '

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.errors import LaunchError
+from ..engine.quiet import quiet
 from .annotations import Annotated, Objects, add_legend, draw, name_of
 from .browse import leaves, open_dataset
 from .colours import pick_palette
 from .figure import grid, new_figure
-from .network import Network, quiet
+from .network import Network
 from .predictions import READERS, SCORE, Example, predict, score_of
 
 if TYPE_CHECKING:

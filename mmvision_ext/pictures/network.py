@@ -1,11 +1,7 @@
 """Networks and images that pictures are made of."""
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from torch import Tensor, nn
 from ..compat.checkpoint import safe_load
 from ..engine.checks import check_checkpoint, check_weights, register_scope
 from ..engine.errors import LaunchError
+from ..engine.quiet import quiet
 
 #: Of ImageNet, for a backbone that comes without a preprocessor.
 _MEAN = (123.675, 116.28, 103.53)
@@ -104,19 +101,6 @@ def load_network(source: str,
     network.module.eval()
     network.module.requires_grad_(False)
     return network
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep back what the libraries say while they build, errors excepted."""
-    logging.disable(logging.INFO)
-    try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(
-                io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _build(source: str, checkpoint: str | None, options: dict[str, Any],

@@ -76,10 +76,22 @@ def count_image(model: nn.Module, size: tuple[int, int]) -> int:
         A detector is counted with as many boxes and masks as its test
         settings allow.
     """
-    image = torch.zeros(1, 3, *size, device='meta')
     with torch.no_grad():
-        return count_macs(lambda: _run_detector(model, image) if hasattr(
-            model, 'roi_head') else model(image))
+        return count_macs(lambda: run_image(model, size))
+
+
+def run_image(model: nn.Module, size: tuple[int, int]) -> None:
+    """Run what is counted for one image.
+
+    Args:
+        model (nn.Module): As of :func:`count_image`, or a backbone.
+        size (tuple[int, int]): Height and width in pixels.
+    """
+    image = torch.zeros(1, 3, *size, device='meta')
+    if hasattr(model, 'roi_head'):
+        _run_detector(model, image)
+    else:
+        model(image)
 
 
 def _run_detector(model: Any, image: Tensor) -> None:
