@@ -76,7 +76,7 @@ def _inspect_image(name: str, split: Split, data: DataSet) -> None:
     split.sizes += [size] if size else []
     place = f'Annotations/{name}.xml'
     try:
-        tree = ElementTree.parse(Path(data.root) / place)
+        tree = _parse(Path(data.root) / place)
     except FileNotFoundError:
         data.fault('missing annotations', place)
         return
@@ -91,6 +91,19 @@ def _inspect_image(name: str, split: Split, data: DataSet) -> None:
                    f'{_tell(said[0])}x{_tell(said[1])}')
     for number, item in enumerate(tree.iterfind('object'), 1):
         _inspect_object(item, f'{place}: object {number}', size, split, data)
+
+
+class _Plain(ElementTree.TreeBuilder):
+    """Stops at a document type: entities in one may grow without bound."""
+
+    def doctype(self, *args: object) -> None:
+        raise ElementTree.ParseError('it declares a document type, which no '
+                                     'annotation needs')
+
+
+def _parse(path: Path) -> 'ElementTree.ElementTree[ElementTree.Element]':
+    parser = ElementTree.XMLParser(target=_Plain())  # noqa: S314
+    return ElementTree.parse(path, parser)  # noqa: S314
 
 
 def _inspect_object(item: ElementTree.Element, where: str,

@@ -171,8 +171,11 @@ def test_faults_of_xml(data, capsys):
     write_xml(root, 'a', size=(32, 64))
     write_xml(root, 'k', label='')
     (root / 'Annotations/b.xml').write_text('<annotation>')
-    save(root / 'JPEGImages/j.jpg')
-    write_lists(root, train='aabcdefghijk')
+    (root / 'Annotations/m.xml').write_text(
+        '<!DOCTYPE a [<!ENTITY b "much">]><annotation>&b;</annotation>')
+    for name in 'jm':
+        save(root / f'JPEGImages/{name}.jpg')
+    write_lists(root, train='aabcdefghijkm')
     lists, place = 'ImageSets/Main', 'Annotations'
     write_xml(root, 'c', label='oar')
     save(root / 'JPEGImages/l.jpg')
@@ -183,8 +186,9 @@ def test_faults_of_xml(data, capsys):
         '2 times)',
         'fault: images of another size than annotated: 1 (JPEGImages/a.jpg: '
         '64x64, annotated 32x64)',
-        f'fault: annotations that cannot be read: 1 ({place}/b.xml: no '
-        'element found: line 1, column 12)',
+        f'fault: annotations that cannot be read: 2 ({place}/b.xml: no '
+        f'element found: line 1, column 12; {place}/m.xml: it declares a '
+        'document type, which no annotation needs)',
         f'fault: boxes outside of their image: 2 ({place}/e.xml: object 1: '
         f'[1, 1, 66, 9] in 64x64; {place}/f.xml: object 1: [-1, 1, 9, 9] in '
         '64x64)',
